@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from mmm.mysql.backup.data_size import asked_for_size, size_in
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines.servers import DATADIR
 from mmm.sandbox.witness.health import settle
@@ -32,9 +33,8 @@ def put_on(sandbox: Sandbox) -> None:
 
 def crowd(sandbox: Sandbox) -> None:
     """Leave no room for a copy on the small disk of the host, unless its old data go; raises SandboxError."""
-    table = "INNODB_SYS_TABLESPACES" if sandbox.server.flavour.mariadb else "INNODB_TABLESPACES"
-    size = sandbox.sql(DONOR, f"SELECT SUM(FILE_SIZE) AS size FROM information_schema.{table}")[0]["size"]  # noqa: S608
-    machine, wanted = sandbox.machine(HOST), room.needed(int(str(size).partition(".")[0]))
+    size = size_in(sandbox.sql(DONOR, asked_for_size(sandbox.server.flavour)))
+    machine, wanted = sandbox.machine(HOST), room.needed(size)
     used = machine.run(["df", "--block-size=1", "--output=used", PLACE]).stdout.split()[-1]
     _resize(sandbox, int(used) + wanted - _LACKS)
 

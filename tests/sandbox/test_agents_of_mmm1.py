@@ -13,9 +13,9 @@ import pytest
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines.build import program
 from mmm.sandbox.trouble.faults import daemon_processes, heal, inject
-from mmm.sandbox.up import down, up
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
+from tests.sandbox.test_conf_dialects import cluster as of_files
 from tests.scenarios import LIMIT, Log, writable
 from tests.taps import Addresses
 
@@ -133,21 +133,13 @@ peer {{peer}}
 @contextmanager
 def cluster(folder: Path, monitor: str) -> Iterator[Sandbox]:
     """Give a cluster of these agents, up and healthy, by this file of the monitor."""
-    if os.geteuid() != 0:
-        pytest.skip("the sandbox needs root")
-    (folder / "mmm_mon.conf").write_text(monitor)
     for this, peer, indent in (("db1", "db2", "\t"), ("db2", "db1", "")):
         (folder / this).mkdir()
         text = AGENT.format(this=this, peer=peer).replace("\t", indent)
         (folder / this / "mmm_agent.conf").write_text(text)
         (folder / "mmm_agent.conf").write_text(text)
-    name = f"mmm1x{os.getpid()}"
-    try:
-        sandbox = up(name, conf=folder)
-        settle(sandbox)
+    with of_files(folder, {"mmm_mon.conf": monitor}) as sandbox:
         yield sandbox
-    finally:
-        down(name)
 
 
 def test_a_cluster_whose_agents_have_no_roles_in_their_files(tmp_path: Path) -> None:

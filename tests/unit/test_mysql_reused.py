@@ -235,25 +235,34 @@ class Held:
         return (yield from session_id(connection))
 
 
+async def asked_on(watched: Watched, held: Held) -> tuple[int, asyncio.Task[int]]:
+    """Return the number of the session, and the question that is held up in its thread."""
+    first = await watched.ask(session_id)
+    waiting = asyncio.create_task(watched.ask(held))
+    await asyncio.to_thread(held.begun.wait, LIMIT)
+    return first, waiting
+
+
+async def ended(server: Server, session: int) -> None:
+    """Wait until the server has no session of that number."""
+    listed = "(SELECT ID FROM information_schema.PROCESSLIST)"
+    await asyncio.to_thread(server.wait_for_rows, f"SELECT 1 WHERE {session} NOT IN {listed}")
+
+
 @pytest.mark.parametrize("encrypted", ["TLS"], indirect=True)
 async def test_a_session_whose_question_was_given_up_is_its_threads_alone_and_ends_with_it(
     secured: Server, address: Address
 ) -> None:
     held = Held()
     async with kept(address) as watched:
-        first = await watched.ask(session_id)
-        waiting = asyncio.create_task(watched.ask(held))
-        await asyncio.to_thread(held.begun.wait, LIMIT)
+        first, waiting = await asked_on(watched, held)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert not watched.kept.idle
         assert await watched.ask(session_id) != first
         held.goes_on.set()
-        await asyncio.to_thread(
-            secured.wait_for_rows,
-            f"SELECT 1 WHERE {first} NOT IN (SELECT ID FROM information_schema.PROCESSLIST)",  # noqa: S608
-        )
+        await ended(secured, first)
         assert not watched.ended.is_set()
 
 
@@ -263,17 +272,12 @@ async def test_a_session_that_is_closed_while_a_thread_asks_on_it_ends_after_the
 ) -> None:
     held = Held()
     async with kept(address) as watched:
-        first = await watched.ask(session_id)
-        waiting = asyncio.create_task(watched.ask(held))
-        await asyncio.to_thread(held.begun.wait, LIMIT)
+        first, waiting = await asked_on(watched, held)
         watched.kept.close()
         assert not watched.kept.idle
         held.goes_on.set()
         assert await waiting == first
-        await asyncio.to_thread(
-            secured.wait_for_rows,
-            f"SELECT 1 WHERE {first} NOT IN (SELECT ID FROM information_schema.PROCESSLIST)",  # noqa: S608
-        )
+        await ended(secured, first)
 
 
 async def test_what_is_no_server_and_what_is_silent_are_told_apart() -> None:

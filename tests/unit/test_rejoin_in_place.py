@@ -27,7 +27,7 @@ from mmm.tools.rejoin.run import Ended, Status, run
 from mmm.tools.rejoin.step_error import StepError
 from mmm.tools.rejoin.steps import Steps
 from mmm.wire.rejoin import CLONE
-from tests.unit.test_rejoin_steps import Died, Pair, died, pair, pair_of, wait
+from tests.unit.test_rejoin_steps import Died, Pair, died, pair, pair_of, until_it_died, wait
 from tests.unit.test_tools_provider import mysql, side
 from tests.unit.trio import insert, rows_of
 
@@ -294,12 +294,7 @@ def in_the_middle(pair: Pair, monkeypatch: pytest.MonkeyPatch, where: str, journ
                 patched.setattr("mmm.tools.rejoin.in_place.swap.perform", half_moved)
             case "no folder yet":
                 patched.setattr(in_place, "_make_like", moved)
-        steps = pair.steps()
-        with pytest.raises(Died):
-            run(steps, pair.folder, journal, pair.said.append)
-        steps.close()
-    opened = pair.folder.open_job()
-    assert opened is not None
+        opened = until_it_died(pair, journal)
     assert opened.begun is Step.EMPTY
     assert not opened.revocable
     return opened

@@ -488,10 +488,15 @@ def died(pair: Pair, journal: Journal, last: Step, when: str, monkeypatch: pytes
 
     with monkeypatch.context() as patched:
         patched.setattr(Steps, "do", do)
-        steps = pair.steps()
-        with pytest.raises(Died):
-            run(steps, pair.folder, journal, pair.said.append)
-        steps.close()
+        return until_it_died(pair, journal)
+
+
+def until_it_died(pair: Pair, journal: Journal) -> Journal:
+    """Have the job done by a program that ends in the middle; returns what the disk says of it."""
+    steps = pair.steps()
+    with pytest.raises(Died):
+        run(steps, pair.folder, journal, pair.said.append)
+    steps.close()
     opened = pair.folder.open_job()
     assert opened is not None
     return opened

@@ -149,8 +149,9 @@ def move_to_preferred(world: World) -> World:
 
 def _home(world: World, vip: Vip, prefer: str) -> World:
     holder = world.owner[vip]
-    # Where another role moves this one waits: of two at a time only one is all or nothing.
-    if holder == prefer or world.move is not None or vip in world.going or _has_failed(world, vip):
+    # Where another role moves this one waits: of two at a time only one is all or nothing. One that could not go home a
+    # moment ago would leave its holder for nothing again and again.
+    if holder == prefer or world.move is not None or vip in world.going or world.could_not_leave(vip):
         return world
     if (
         holder is not None
@@ -159,11 +160,6 @@ def _home(world: World, vip: Vip, prefer: str) -> World:
     ):
         return world
     return world.with_owner({vip: prefer}) if holder is None else phases.begin(world, vip, holder, prefer)
-
-
-def _has_failed(world: World, vip: Vip) -> bool:
-    """Tell whether the VIP could not go home a moment ago: it would leave its holder for nothing again and again."""
-    return world.could_not_leave(vip) is not None
 
 
 def level(world: World) -> World:

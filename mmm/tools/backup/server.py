@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mmm.config.model import Cluster, Host
-from mmm.mysql.backup import mariadb_backup
-from mmm.mysql.backup.mariadb_backup import ProgramError
 from mmm.mysql.flavour import Flavour, detect
 from mmm.mysql.server.login import tools_at
 from mmm.mysql.server.variables import look_at_variables
@@ -18,6 +16,7 @@ from mmm.tools.fetch.stage import server_of
 from mmm.tools.fetch.values import Cause, FailedError
 from mmm.tools.provider import sides
 from mmm.tools.provider.sides import Side
+from mmm.tools.rejoin import ways
 
 LIMIT = 10.0
 """Seconds that a server may take to let the tools in, and for each answer."""
@@ -54,18 +53,7 @@ def look(host: Host) -> Subject:
 
 def side_here(conf: Cluster) -> Side | None:
     """Return what is to be known of this machine's server; None: this machine is no host, or none answers."""
-    here = conf.hosts.get(conf.this)
-    if here is None:
-        return None
-    try:
-        program = mariadb_backup.find(os.environ.get("PATH", "")).version
-    except ProgramError:
-        program = ""
-    try:
-        with connect(tools_at(here), LIMIT) as server:
-            return server.ask(sides.look(server, here.name, program))
-    except MysqlError:
-        return None
+    return ways.here(conf, conf.this) if conf.this in conf.hosts else None
 
 
 def argv_on(

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,7 +118,7 @@ def running(
         let_in = _letting_in(folder, owner, password) if guest else ()
         process = _start([*argv, *options, *idle, *let_in], folder, owner)
         try:
-            _wait(process, folder, private.address, may_forbid(argv[0], staging))
+            _wait(process, folder, private.address, lambda: may_forbid(argv[0], staging))
             yield private
             if guest:
                 _forget(private)
@@ -196,12 +196,14 @@ def _start(argv: Sequence[str], folder: Path, owner: Owner) -> "subprocess.Popen
         raise FailedError(Cause.START, f"{argv[0]} cannot be started: {error.strerror}") from error
 
 
-def _wait(process: "subprocess.Popen[bytes]", folder: Path, address: Address, hint: str) -> None:
+def _wait(
+    process: "subprocess.Popen[bytes]", folder: Path, address: Address, hint: Callable[[], str]
+) -> None:
     """Return once it answers; raises FailedError, with the hint, where it ends, or does not answer in time."""
     deadline = time.monotonic() + START
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            text = f"the server on the copy ended with {process.returncode}: {_said(folder)}{hint}"
+            text = f"the server on the copy ended with {process.returncode}: {_said(folder)}{hint()}"
             raise FailedError(Cause.START, text)
         try:
             connect(address, ANSWER).close()

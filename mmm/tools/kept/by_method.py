@@ -8,13 +8,13 @@ from pathlib import Path
 
 from mmm.process.old_data import is_of_a_job
 from mmm.process.parent_death import signal_at_parents_end
+from mmm.tools.fetch.files import FIRST_FILE
 from mmm.tools.fetch.values import Cause, FailedError
 from mmm.tools.kept.facts import Facts
 from mmm.tools.kept.methods import Command
 
 LIMIT = 7 * 86_400.0
 """Seconds that a command may take."""
-_FIRST_FILE = "ibdata1"
 _REDO = "ib_logfile*"
 _REPLICATION = (
     "master.info",
@@ -63,12 +63,12 @@ def output(line: str) -> str:
 
 def data_folder(folder: Path) -> Path:
     """Return the data folder in a copy of some folders; raises FailedError where none or more than one is."""
-    homes = sorted(path.parent for path in folder.rglob(_FIRST_FILE) if (path.parent / "mysql").is_dir())
+    homes = sorted(path.parent for path in folder.rglob(FIRST_FILE) if (path.parent / "mysql").is_dir())
     found = [path for path in homes if not any(map(is_of_a_job, path.relative_to(folder).parts))]
     if len(found) != 1:
         names = ", ".join(str(each) for each in found) or "none"
         raise FailedError(
-            Cause.STATE, f"{folder}: one data folder with {_FIRST_FILE} was expected, there is: {names}"
+            Cause.STATE, f"{folder}: one data folder with {FIRST_FILE} was expected, there is: {names}"
         )
     return found[0]
 

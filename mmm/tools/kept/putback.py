@@ -1,7 +1,6 @@
 """Copies a backup's data to where a server can run on them; the backup stays as it is. Edge."""
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from mmm.tools.fetch.files import Owner
 from mmm.tools.fetch.values import Cause, FailedError
 from mmm.tools.kept.facts import ZSTD
 from mmm.tools.kept.shelf import Kept
+from mmm.tools.provider import room
 
 MEGABYTE = 1_000_000
 LIMIT = 86_400.0
@@ -32,10 +32,9 @@ def copy(kept: Kept, into: Path, owner: Owner) -> int:
 
 
 def _see_room(kept: Kept, into: Path) -> None:
-    there = next(each for each in into.parents if each.exists())
-    free = shutil.disk_usage(there).free
+    free = room.free(into.parent)
     if free < kept.facts.bytes:
-        text = f"{there}: {free / MEGABYTE:,.0f} MB are free, the backup needs {kept.facts.bytes / MEGABYTE:,.0f}"
+        text = f"{into.parent}: {free / MEGABYTE:,.0f} MB are free, the backup needs {kept.facts.bytes / MEGABYTE:,.0f}"
         raise FailedError(Cause.HERE, text)
 
 

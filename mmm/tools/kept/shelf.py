@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mmm.process.file_owner import holders
 from mmm.process.to_disk import settle
+from mmm.tools.fetch.files import FIRST_FILE
 from mmm.tools.kept.facts import Facts, FactsError, decode, decode_classic
 from mmm.tools.kept.hashes import DAMAGED
 
@@ -20,7 +21,6 @@ STATUS, CLASSIC, METHOD, OPTIONS = "status.json", "status.txt", "copy_method.txt
 LOCK = ".mmm_backup.lock"
 STAMP = "%Y%m%d-%H%M%S"
 DAY = 86_400.0
-_FIRST_FILE = "ibdata1"
 _NAME = re.compile(r"(?P<host>[A-Za-z0-9_][A-Za-z0-9_.-]*)-(?P<stamp>[0-9]{8}-[0-9]{6})")
 
 
@@ -85,7 +85,7 @@ def clear(folder: Path) -> tuple[str, ...]:
         path for path in sorted(folder.glob(f"*{PART}")) if _NAME.fullmatch(path.name.removesuffix(PART))
     ]
     for path in found:
-        for file in path.rglob(_FIRST_FILE):
+        for file in path.rglob(FIRST_FILE):
             if pids := holders(file):
                 raise TakenError(f"process {pids[0]}, a server that was tried on {path}, has not ended yet")
         shutil.rmtree(path)

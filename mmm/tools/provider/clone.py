@@ -11,12 +11,12 @@ whose client has gone goes on: it is killed then, too.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmm.mysql.backup import clone_plugin
+from mmm.mysql.backup.data_size import look_at_size
 from mmm.mysql.backup.mariadb_backup import Position
 from mmm.mysql.server.login import tools_at
 from mmm.mysql.session.connection import Address, Connection, MysqlError, connect
@@ -93,8 +93,7 @@ def _state(donor: Address) -> _State:
         row = session.query("SELECT @@global.gtid_executed AS gtid, VERSION() AS version")[0]
         size = 0
         with suppress(MysqlError):  # without PROCESS the clone does all the same
-            sizes = session.query("SELECT SUM(FILE_SIZE) AS size FROM information_schema.INNODB_TABLESPACES")
-            size = int(str(sizes[0]["size"] or "0").partition(".")[0])
+            size = session.ask(look_at_size(session.flavour))
         return _State(Position(None, str(row["gtid"] or "").replace("\n", "")), str(row["version"]), size)
 
 
@@ -164,7 +163,7 @@ def _clone(job: Job, cloning: _Cloning, state: _State) -> None:
     if silent:
         text = f"no byte came from {job.donor.name} for {SILENT:g} s: the clone was killed"
         raise FailedError(Cause.SILENT, text)
-    if failures and not (not cloning.folder and failures[0].number == _ENDED):
+    if failures and (cloning.folder or failures[0].number != _ENDED):
         hint = may_forbid(_program(job), job.into)
         raise FailedError(Cause.PRODUCER, f"clone from {job.donor.name}: {failures[0].text}{hint}")
 
@@ -191,11 +190,11 @@ def _end(cloning: _Cloning, number: int, clone: threading.Thread) -> None:
 def _watch(job: Job, cloning: _Cloning, state: _State, clone: threading.Thread) -> bool:
     """Report while the clone runs; returns True for one of which nothing came for too long."""
     done, changed, at = -1, time.monotonic(), time.monotonic()
-    with _looking(cloning) as look:
+    with connect(cloning.address, ANSWER) as other:
         while clone.is_alive():
             clone.join(_LOOK)
             now = time.monotonic()
-            size = look() or clone_plugin.Cloning(files.size(job.into), state.size)
+            size = _told(other) or clone_plugin.Cloning(files.size(job.into), state.size)
             if size.done != done:
                 rate = (size.done - max(done, 0)) / max(now - at, 0.001)
                 job.report(Progress("copying", size.done, size.estimate, rate))
@@ -206,14 +205,8 @@ def _watch(job: Job, cloning: _Cloning, state: _State, clone: threading.Thread) 
     return False
 
 
-@contextmanager
-def _looking(cloning: _Cloning) -> Iterator[Callable[[], clone_plugin.Cloning | None]]:
-    """Give what tells how far the server says it is; None: it does not say."""
-    with connect(cloning.address, ANSWER) as other:
-
-        def look() -> clone_plugin.Cloning | None:
-            with suppress(MysqlError):
-                return other.ask(clone_plugin.look_at_progress())
-            return None
-
-        yield look
+def _told(other: Connection) -> clone_plugin.Cloning | None:
+    """Return how far the server says it is; None: it does not say."""
+    with suppress(MysqlError):
+        return other.ask(clone_plugin.look_at_progress())
+    return None

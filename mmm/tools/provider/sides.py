@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mmm.mysql.backup import clone_plugin, dump, mariadb_backup, outside
+from mmm.mysql.backup import clone_plugin, data_size, dump, mariadb_backup, outside
 from mmm.mysql.flavour import Flavour
 from mmm.mysql.server.read_only import is_on
 from mmm.mysql.session.connection import Connection
@@ -62,9 +62,7 @@ def look(connection: Connection, name: str, backup_program: str = "") -> Questio
     )[0]
     datadir = str(row["datadir"])
     apart = yield from outside.look(flavour, datadir)
-    old = flavour.mariadb or flavour.version < (8, 0, 0)
-    table = "INNODB_SYS_TABLESPACES" if old else "INNODB_TABLESPACES"
-    sizes = yield f"SELECT SUM(FILE_SIZE) AS size FROM information_schema.{table}"  # noqa: S608
+    size = yield from data_size.look_at_size(flavour)
     lacks = yield from dump.look_at_lacks(connection)
     prepared = yield from dump.look_at_prepared()
     keys = yield _KEYS
@@ -75,7 +73,7 @@ def look(connection: Connection, name: str, backup_program: str = "") -> Questio
         others = yield from _not_innodb()
     return Side(
         name, flavour, str(row["version"]), datadir, whole(row["page"]), whole(row["lower_case"]),
-        whole(str(sizes[0]["size"] or "0").partition(".")[0]), active, others, apart,
+        size, active, others, apart,
         is_on(row["updates"]), lacks, prepared, backup_program, str(keys[0]["name"]) if keys else "",
     )  # fmt: skip
 

@@ -84,7 +84,7 @@ def rejoin(argv: Sequence[str], folder: JobFolder | None = None) -> int:
 
 
 def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Answer) -> int:
-    lose = job.may_lose(conf, arguments.lose_extra)
+    lose = job.permits(conf, "--lose-extra", arguments.lose_extra)
     in_place = job.permits(conf, "--in-place", arguments.in_place)
     place = job.begin(conf, folder)
     opened, look = place.opened, place.look

@@ -18,11 +18,11 @@ from mmm.process.job_files import FOLDER
 from mmm.process.mounts import mounted_in
 from mmm.process.old_data import DAY, GOING, OLD, OldData, is_of_a_job, old_data, over, server_here, taken
 from mmm.process.to_disk import settle
+from mmm.tools.fetch.files import FIRST_FILE
 from mmm.tools.rejoin import option_files
 from mmm.tools.rejoin.journal import Journal
 
 MEGABYTE = 1_000_000
-_FIRST_FILE = "ibdata1"
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ def _data_folders(conf: Cluster, used: Sequence[Path]) -> tuple[Path, ...] | str
 def _needed(kept: OldData, where: tuple[Path, ...] | str) -> str:
     """Return who needs the folder as it is; empty where nobody does. What cannot be told counts as a need."""
     try:
-        if pids := (*holders(kept.path / _FIRST_FILE), *works_in(kept.path)):
+        if pids := (*holders(kept.path / FIRST_FILE), *works_in(kept.path)):
             return f"process {pids[0]} works in it"
         if mounted := mounted_in(kept.path):
             return f"{mounted} is mounted in it"

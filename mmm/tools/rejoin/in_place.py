@@ -18,7 +18,7 @@ from mmm.process.mounts import mounted_below
 from mmm.process.old_data import GOING, is_of_a_job, taken
 from mmm.process.to_disk import settle
 from mmm.tools.fetch import own_files, stage
-from mmm.tools.fetch.files import Owner, give_top
+from mmm.tools.fetch.files import FIRST_FILE, Owner, give_top
 from mmm.tools.fetch.values import FailedError
 from mmm.tools.provider import room
 from mmm.tools.provider.job import Job
@@ -30,10 +30,8 @@ from mmm.tools.rejoin.step_error import StepError
 from mmm.tools.rejoin.user_tables import user_tables
 from mmm.wire.job import Kind
 
-MEGABYTE = 1_000_000
 _PART = ".part"
 """The end of the name of a folder that data are being moved into."""
-_FIRST = "ibdata1"
 _LAST = ("ib_logfile", "#innodb_redo")
 """With a redo log and without its first file InnoDB refuses to start, whatever else is there."""
 
@@ -95,8 +93,8 @@ def _too_little(journal: Journal, size: int) -> str:
     if free + goes >= wanted:
         return ""
     return (
-        f"without the old data {(free + goes) / MEGABYTE:,.0f} MB would be free: too little as well"
-        f" for the {wanted / MEGABYTE:,.0f} that the data of {journal.donor} need"
+        f"without the old data {(free + goes) / room.MEGABYTE:,.0f} MB would be free: too little as well"
+        f" for the {wanted / room.MEGABYTE:,.0f} that the data of {journal.donor} need"
     )
 
 
@@ -185,7 +183,7 @@ def empty(journal: Journal) -> Journal:
     swap.perform(journal.log_moves)
     if not going.exists():
         _move_away(journal, datadir, going)
-    if not _is_inside(journal):
+    if not swap.is_inside(datadir, Path(journal.staging)):
         _make_like(datadir, going)
         for name in _own(journal):  # again and again: what is there by now is not among the old data any more
             if os.path.lexists(going / name):
@@ -198,7 +196,7 @@ def empty(journal: Journal) -> Journal:
 
 def _move_away(journal: Journal, datadir: Path, going: Path) -> None:
     """Give the data a name under which they are no server's any more."""
-    if not _is_inside(journal):
+    if not swap.is_inside(datadir, Path(journal.staging)):
         swap.perform(((str(datadir), str(going)),))
         return
     part = going.with_name(f"{going.name}{_PART}")
@@ -216,7 +214,7 @@ def _own(journal: Journal) -> frozenset[str]:
 
 
 def _turn(entry: Path) -> tuple[bool, bool, str]:
-    return entry.name != _FIRST, entry.name.startswith(_LAST), entry.name
+    return entry.name != FIRST_FILE, entry.name.startswith(_LAST), entry.name
 
 
 def _make_like(datadir: Path, other: Path) -> None:
@@ -237,8 +235,3 @@ def tidied(journal: Journal) -> Journal:
             return journal
         shutil.rmtree(old)
     return replace(journal, old="")
-
-
-def _is_inside(journal: Journal) -> bool:
-    """Tell whether the copy is made in the data folder, which stays where it is."""
-    return Path(journal.datadir) in Path(journal.staging).parents

@@ -59,11 +59,6 @@ def see_this(conf: Cluster) -> None:
         raise CannotError(Status.REFUSED, text, codes=("conf",))
 
 
-def may_lose(conf: Cluster, named: str | None) -> bool:
-    """Tell whether what only this host has may be lost: --lose-extra names it; raises CannotError for another name."""
-    return permits(conf, "--lose-extra", named)
-
-
 def permits(conf: Cluster, option: str, named: str | None) -> bool:
     """Tell whether an option that permits something names this host; raises CannotError where it names another one."""
     if named is not None and named != conf.this:

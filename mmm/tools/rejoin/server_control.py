@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mmm.config.model import Host
 from mmm.process.file_owner import holders, works_in
+from mmm.tools.fetch.files import FIRST_FILE
 
 STOP_LIMIT = 300.0
 """Seconds that a server may take to write down what it has in memory."""
@@ -22,7 +23,6 @@ _NAP = 0.05
 _INIT = ("/etc/init.d/mariadb", "/etc/init.d/mysql", "/etc/init.d/mysqld")
 _UNIT = re.compile(r"/([^/]+\.service)$", re.MULTILINE)
 _SYSTEMD = Path("/run/systemd/system")
-_FIRST_FILE = "ibdata1"
 
 
 class ControlError(Exception):
@@ -39,7 +39,7 @@ class ServerControl:
 
     def processes(self) -> tuple[int, ...]:
         """Return the processes that have the data open."""
-        return holders(self.datadir / _FIRST_FILE)
+        return holders(self.datadir / FIRST_FILE)
 
     def is_there(self) -> bool:
         """Tell whether a server works there, also one that has not opened its data yet."""

@@ -22,7 +22,7 @@ class SwapError(Exception):
 
 def plan(datadir: Path, staging: Path, old: Path) -> tuple[tuple[str, str], ...]:
     """Return the renames that make `staging` the data folder and `datadir` `old`; raises OSError."""
-    if datadir not in staging.parents:
+    if not is_inside(datadir, staging):
         return ((str(datadir), str(old)), (str(staging), str(datadir)))
     away = [(str(entry), str(old / entry.name)) for entry in entries(datadir)]
     here = [(str(entry), str(datadir / entry.name)) for entry in sorted(staging.iterdir())]
@@ -40,6 +40,11 @@ def places(datadir: Path, job: str, *, inside: bool = False) -> tuple[Path, Path
         return datadir.with_name(f"{datadir.name}{NEW}{job}"), datadir.with_name(f"{datadir.name}{OLD}{job}")
     passed_over = TEMPORARY if (datadir / _OF_MARIADB).exists() else ""
     return datadir / f"{passed_over}{NEW}{job}" / "data", datadir / f"{passed_over}{OLD}{job}"
+
+
+def is_inside(datadir: Path, staging: Path) -> bool:
+    """Tell whether the copy is made in the data folder, which stays where it is."""
+    return datadir in staging.parents
 
 
 _OF_MARIADB = "aria_log_control"
@@ -60,7 +65,7 @@ def clear_way(moves: Moves, datadir: Path, staging: Path, into: Path) -> None:
 
     That is so in a data folder whose entries are swapped, for one that is renamed takes all along.
     """
-    if datadir not in staging.parents:
+    if not is_inside(datadir, staging):
         return
     away = {origin: goal for origin, goal in moves if Path(origin).parent == datadir}
     here = {goal: origin for origin, goal in moves if Path(goal).parent == datadir}

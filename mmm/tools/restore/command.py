@@ -73,7 +73,7 @@ def restore(argv: Sequence[str], folder: JobFolder | None = None, log_file: Path
 
 
 def _restore(conf: Cluster, arguments: _Arguments, folder: JobFolder) -> int:
-    lose, source = job.may_lose(conf, arguments.lose_extra), _source(conf, arguments)
+    lose, source = job.permits(conf, "--lose-extra", arguments.lose_extra), _source(conf, arguments)
     if arguments.version == LIST:
         return _list(conf, source)
     kept, version = _chosen(source, arguments.version)

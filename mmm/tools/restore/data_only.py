@@ -10,13 +10,12 @@ from pathlib import Path
 from mmm.config.model import Cluster
 from mmm.process.file_owner import holders
 from mmm.tools.fetch import own_files
-from mmm.tools.fetch.files import Owner
+from mmm.tools.fetch.files import FIRST_FILE, Owner
 from mmm.tools.kept import by_method, hashes, putback
 from mmm.tools.kept.shelf import OWN, Kept
 from mmm.tools.rejoin import swap
 from mmm.tools.restore import classic
 
-_FIRST_FILE = "ibdata1"
 _USER = "mysql"
 
 
@@ -32,9 +31,9 @@ def put(
     `bring` is called with the copy before that. Of a backup by a copy method all its folders are put there. Raises
     InUseError, DamagedError, FailedError, UntilError, SwapError, OSError; the folder is as it was then.
     """
-    if pids := holders(target / _FIRST_FILE):
+    if pids := holders(target / FIRST_FILE):
         raise InUseError(
-            f"process {pids[0]} has {target / _FIRST_FILE} open: stop that server, or name another folder"
+            f"process {pids[0]} has {target / FIRST_FILE} open: stop that server, or name another folder"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     job = time.strftime("%Y%m%d-%H%M%S")
