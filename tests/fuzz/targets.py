@@ -31,7 +31,7 @@ from mmm.gtid.mysql import GtidSet
 from mmm.monitor.act import status_file
 from mmm.monitor.command import command_result
 from mmm.monitor.decide import startup
-from mmm.monitor.decide.startup import Found
+from mmm.monitor.decide.found import Found
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.report import answers, history
 from mmm.monitor.world.checks import CheckStatus

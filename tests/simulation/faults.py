@@ -9,7 +9,7 @@ from mmm.monitor.act import status_file
 from mmm.monitor.act.first_look import SETTLING
 from mmm.monitor.assess import trap
 from mmm.monitor.decide import startup
-from mmm.monitor.decide.startup import Found
+from mmm.monitor.decide.found import Found, Stored
 from mmm.monitor.world.checks import CheckStatus, Finding
 from mmm.wire.status import SystemStatus
 from tests.simulation.books import ViolationError
@@ -225,7 +225,7 @@ def first_checks(cluster: Cluster, machine: Machine, monitor: str = "") -> dict[
 
 
 def ask(
-    cluster: Cluster, machine: Machine, stored: startup.Stored | None, monitor: str = "", *, pings: bool
+    cluster: Cluster, machine: Machine, stored: Stored | None, monitor: str = "", *, pings: bool
 ) -> Found:
     """Return what is known of a host when a monitor starts."""
     if not (pings and cluster.ping_agent(machine.name, monitor)):

@@ -15,7 +15,7 @@ from mmm.monitor.act import status_file
 from mmm.monitor.act.inheritance import Inheritance
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.saving import Saving
-from mmm.monitor.decide.startup import Stored
+from mmm.monitor.decide.found import Stored
 from mmm.monitor.report import changes, history
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.history import Entry

@@ -14,7 +14,7 @@ from mmm.config.model import Cluster, Vip
 from mmm.monitor.act import status_file
 from mmm.monitor.assess import divergence, promotion
 from mmm.monitor.decide import startup
-from mmm.monitor.decide.startup import Found
+from mmm.monitor.decide.found import Found
 from mmm.monitor.decide.turn import Assigned, Lost, Turn
 from mmm.monitor.states.table import Change
 from mmm.monitor.world.host import State

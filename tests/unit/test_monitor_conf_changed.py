@@ -9,7 +9,8 @@ from mmm.config.model import Cluster, Vip
 from mmm.lease.rules import FOREVER
 from mmm.monitor.act import status_file
 from mmm.monitor.apply.apply import apply
-from mmm.monitor.decide.startup import Found, Started, Stored, start
+from mmm.monitor.decide.found import Found, Stored
+from mmm.monitor.decide.startup import Started, start
 from mmm.monitor.world.events import Answer, Answered, Killed
 from mmm.monitor.world.orders import KillHost, Tell
 from mmm.monitor.world.world import Mode

@@ -3,7 +3,8 @@
 import pytest
 
 from mmm.monitor.apply.apply import apply
-from mmm.monitor.decide.startup import Found, Stored, start
+from mmm.monitor.decide.found import Found, Stored
+from mmm.monitor.decide.startup import start
 from mmm.monitor.world.check_results import Link, Look, Replica, ReplicaChecked, ServerChecked
 from mmm.monitor.world.checks import CheckStatus, Finding, Outcome
 from mmm.monitor.world.events import Network

@@ -11,8 +11,9 @@ from mmm.gtid.transactions import Executed, Transactions
 from mmm.monitor.act import status_file
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.assess.divergence import LOOKS, ahead, awaited
+from mmm.monitor.decide.found import Found
 from mmm.monitor.decide.reconcile import wanted
-from mmm.monitor.decide.startup import Found, start
+from mmm.monitor.decide.startup import start
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.report.explain import explain
 from mmm.monitor.report.log_lines import between

@@ -21,7 +21,7 @@ from mmm.monitor.act.other_monitors import OtherMonitors
 from mmm.monitor.act.saving import Saving
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.decide import leading, startup
-from mmm.monitor.decide.startup import Found, Stored
+from mmm.monitor.decide.found import Found, Stored
 from mmm.monitor.report import changes
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.report.history import Entry, joined

@@ -6,7 +6,8 @@ import pytest
 
 from mmm.monitor.act import status_file
 from mmm.monitor.command.command_result import Result
-from mmm.monitor.decide.startup import Found, start
+from mmm.monitor.decide.found import Found
+from mmm.monitor.decide.startup import start
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.world.host import State
 from mmm.monitor.world.world import Mode, World

@@ -12,9 +12,10 @@ from mmm.monitor.apply.apply import apply
 from mmm.monitor.command import command_result
 from mmm.monitor.command.command_result import Awaited
 from mmm.monitor.command.preflight import Looked
+from mmm.monitor.decide.found import Found, Stored
 from mmm.monitor.decide.move.phases import TELL_LIMIT, TRY_AGAIN
 from mmm.monitor.decide.reconcile import wanted
-from mmm.monitor.decide.startup import Found, Stored, start
+from mmm.monitor.decide.startup import start
 from mmm.monitor.report import log_lines
 from mmm.monitor.report.explain import explain
 from mmm.monitor.world.check_results import Look, ReplicaChecked, ServerChecked

@@ -9,7 +9,8 @@ from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.spoken import answered, of_reply
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.apply.quiet import is_quiet
-from mmm.monitor.decide.startup import Found, Stored, start
+from mmm.monitor.decide.found import Found, Stored
+from mmm.monitor.decide.startup import start
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.report import concerns, log_lines
 from mmm.monitor.report.explain import explain, explained

@@ -8,7 +8,8 @@ from mmm.gtid.mariadb import Gtid, History
 from mmm.gtid.transactions import Transactions
 from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.first_look import first_checks
-from mmm.monitor.decide.startup import Found, Started, Stored, in_use, start
+from mmm.monitor.decide.found import Found, Stored
+from mmm.monitor.decide.startup import Started, in_use, start
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.world.check_results import CheckResult, PingChecked, ReplicaChecked, ServerChecked
 from mmm.monitor.world.checks import Outcome

@@ -17,8 +17,8 @@ from mmm.lease.rules import FOREVER
 from mmm.monitor.act import complaint, status_file
 from mmm.monitor.act import saving as saving_of
 from mmm.monitor.act.saving import Saving
+from mmm.monitor.decide.found import Stored
 from mmm.monitor.decide.move import phases
-from mmm.monitor.decide.startup import Stored
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import Mode

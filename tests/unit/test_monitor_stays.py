@@ -10,7 +10,8 @@ from mmm.monitor.apply.apply import apply
 from mmm.monitor.command import confirm_dead
 from mmm.monitor.command.asking import Heard, LookForLife
 from mmm.monitor.decide import leading
-from mmm.monitor.decide.startup import Found, Stored, start
+from mmm.monitor.decide.found import Found, Stored
+from mmm.monitor.decide.startup import start
 from mmm.monitor.world.events import Answer, Answered, Killed
 from mmm.monitor.world.link import Ordered
 from mmm.monitor.world.orders import Tell

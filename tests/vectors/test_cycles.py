@@ -5,7 +5,8 @@ import pytest
 from mmm.config.model import Cluster, Vip
 from mmm.config.names import CHECK_NAMES as CHECKS
 from mmm.monitor.act import status_file
-from mmm.monitor.decide.startup import Found, Stored, start
+from mmm.monitor.decide.found import Found, Stored
+from mmm.monitor.decide.startup import start
 from mmm.monitor.world.checks import CheckStatus, Outcome, silent
 from mmm.wire.agent import WireError, decode_vips
 from mmm.wire.status import Status, SystemStatus

@@ -10,7 +10,7 @@ from mmm.lease.record import Record
 from mmm.monitor.act import first_look
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.decide import leading, startup
-from mmm.monitor.decide.startup import Stored
+from mmm.monitor.decide.found import Stored
 from mmm.monitor.world.checks import CheckStatus
 from mmm.monitor.world.host import Flaps, HostWorld
 from mmm.monitor.world.world import World

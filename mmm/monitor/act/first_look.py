@@ -14,7 +14,7 @@ from mmm.monitor.act.agents import Agents, Told
 from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.network_check import a_host_answers, is_up
 from mmm.monitor.assess import trap
-from mmm.monitor.decide.startup import Found, Stored
+from mmm.monitor.decide.found import Found, Stored
 from mmm.monitor.world.check_results import CheckResult, PingChecked, ReplicaChecked
 from mmm.monitor.world.checks import CheckStatus, Outcome, silent
 from mmm.network.icmp import Pinger

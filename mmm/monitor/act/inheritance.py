@@ -18,7 +18,7 @@ from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.other_monitors import OtherMonitors
 from mmm.monitor.act.saving import Saving
 from mmm.monitor.command.leading import elsewhere
-from mmm.monitor.decide.startup import Stored
+from mmm.monitor.decide.found import Stored
 from mmm.monitor.report import changes, history
 from mmm.monitor.report.history import Entry
 from mmm.monitor.world.host import Flaps

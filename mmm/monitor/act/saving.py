@@ -10,7 +10,7 @@ from types import MappingProxyType
 from mmm.lease.rules import FOREVER
 from mmm.monitor.act import status_file
 from mmm.monitor.act.complaint import Complaint
-from mmm.monitor.decide.startup import Stored
+from mmm.monitor.decide.found import Stored
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import World
 

@@ -42,8 +42,8 @@ from mmm.monitor.command.leading import elsewhere, refused
 from mmm.monitor.command.next_leader import NextLeader
 from mmm.monitor.command.texts import Verdict
 from mmm.monitor.decide import leases
+from mmm.monitor.decide.found import Stored
 from mmm.monitor.decide.leading import record
-from mmm.monitor.decide.startup import Stored
 from mmm.monitor.decide.turn import turn
 from mmm.monitor.report import answers
 from mmm.monitor.report.clock import Clock

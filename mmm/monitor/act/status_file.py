@@ -23,8 +23,8 @@ from mmm.config import agreement
 from mmm.config.model import Vip
 from mmm.lease.rules import FOREVER
 from mmm.monitor.decide import leases
+from mmm.monitor.decide.found import Stored
 from mmm.monitor.decide.move import phases
-from mmm.monitor.decide.startup import Stored
 from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import Mode, World

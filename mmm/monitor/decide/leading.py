@@ -10,7 +10,7 @@ from mmm.lease.lead import Lead
 from mmm.lease.record import NOTHING, Record
 from mmm.lease.rules import FOREVER
 from mmm.monitor.decide import leases, reconcile
-from mmm.monitor.decide.startup import Found, Stored
+from mmm.monitor.decide.found import Found, Stored
 from mmm.monitor.world.host import State
 from mmm.monitor.world.passive import PassiveCause
 from mmm.monitor.world.world import Mode, World

@@ -78,6 +78,18 @@ def is_awaited(world: World, name: str, status: Status, now: float) -> bool:
     return _is_on_record(world, name) or link.orders.ended is None or now - link.orders.ended >= pause
 
 
+def is_left_alone(world: World, name: str, status: Status) -> bool:
+    """Tell whether a host is told nothing for now: an order with that status would take the active master role from it.
+
+    By what is on record it is to have the role, and may well have it. But it did not say so when the monitor started,
+    and another one that did not may have it too. Until the lease of that one is over this one goes on by promises.
+    """
+    link, role = world.hosts[name].agent, world.master_vips & world.vips_of(name)
+    owed = role & link.may_hold - frozenset(status.vips) if link.unasked else frozenset[Vip]()
+    others = {other for vip in owed for other in world.holders(vip)} - {name}
+    return bool(owed) and all(world.hosts[other].agent.given.until < FOREVER for other in others)
+
+
 def sent(world: World, order: Tell) -> Outstanding:
     """Return what is given to the host once the order is on its way."""
     link = world.hosts[order.host].agent

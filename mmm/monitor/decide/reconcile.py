@@ -135,8 +135,9 @@ def _order_for(world: World, name: str, now: float, latest_heartbeat: float = FO
     due = due or (link.orders.again is not None and now >= link.orders.again)
     known = any(_says_the_same(world, name, status, said) for said in (link.told, link.refused))
     news = not known or (link.clear and link.refused is None)
-    order = Tell(name, link.orders.number + 1, status, link.clear)
-    return leases.with_lease(world, order, now) if news or due else None
+    if not (news or due) or leases.is_left_alone(world, name, status):
+        return None
+    return leases.with_lease(world, Tell(name, link.orders.number + 1, status, link.clear), now)
 
 
 def _waits_for_round(world: World, name: str, now: float) -> bool:

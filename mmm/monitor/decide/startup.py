@@ -6,26 +6,21 @@ worst that is known, roles by votes; equal votes go to the stored owner, then in
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import ClassVar
 
-from mmm.config.agreement import writer_hosts
 from mmm.config.model import Cluster, Role, Vip
 from mmm.gtid.transactions import Transactions
-from mmm.lease.rules import FOREVER, NOTHING, Outstanding
-from mmm.monitor.decide import stays
+from mmm.monitor.decide import found_leases, stays
 from mmm.monitor.decide.dropped import Accounts, dropped, under_any_role
+from mmm.monitor.decide.found import NOTHING_STORED, Found, Stored
 from mmm.monitor.decide.move import phases
 from mmm.monitor.world.checks import CheckStatus, dead
 from mmm.monitor.world.host import HostWorld, State, System
 from mmm.monitor.world.hosts import Hosts, Owners
-from mmm.monitor.world.link import About, AgentLink, Silence
+from mmm.monitor.world.link import About, AgentLink, Kill, Silence
 from mmm.monitor.world.passive import PassiveCause
 from mmm.monitor.world.said import Said, Texts
 from mmm.monitor.world.world import Mode, World
-from mmm.wire.held import Stay
-from mmm.wire.job import Job
-from mmm.wire.status import Status, SystemStatus
 
 _WORST_FIRST = (
     State.ADMIN_OFFLINE,
@@ -47,65 +42,6 @@ class AtStart(Said):
         "added": "added to the conf",
         "start": lambda of: f"it holds {of['holds']}" if of["holds"] else "as stored and as its agent says",
     }
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A host's line of the status file."""
-
-    state: str
-    vips: tuple[Vip, ...] = ()
-    lease: str = ""
-    """`finite`, `forever`, or empty where nothing of the active master role was granted or recorded."""
-    length: float = 0.0
-    """Seconds of a lease that is finite, by the conf under which it was granted; 0: not recorded."""
-    hosts: str = ""
-    """A digest of the hosts whose promises can prolong it, by that conf; empty: not recorded."""
-    lost: bool = False
-    """It was lost and is not in use again."""
-    used: bool = False
-    """It has been in use since the cluster was set up."""
-    left_out: frozenset[str] = frozenset()
-    """Roles that the admin keeps away from it."""
-    epoch: str = ""
-    """Of several monitors the one that led when this was written, as orders name it."""
-    let_go: bool = False
-    """That one knew that it has no VIP any more: it is not killed for those that another monitor takes it to have."""
-
-
-NOTHING_STORED: Mapping[str, Stored] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What is known of a host at start; None where a witness could not be asked."""
-
-    stored: Stored | None = None
-    agent: Status | None = None
-    system: SystemStatus | None = None
-    uptime: float | None = None
-    job: Job | None = None
-    """What gives it other data, as its agent says."""
-    stays: frozenset[Stay] = frozenset()
-    """For whom its agent refuses the active master role."""
-    foreign: frozenset[Vip] = frozenset()
-    """The active master's VIPs that are bound there though another host may have them by a lease on record."""
-
-    def claims(self, vip: Vip) -> tuple[bool, bool, bool]:
-        """Tell whether the VIP is stored, known to the agent, and bound."""
-        return (
-            self.stored is not None and vip in self.stored.vips,
-            self.agent is not None and vip in self.agent.vips,
-            self.system is not None and vip in self.system.vips,
-        )
-
-    def may_have_lease(self, vip: Vip) -> bool:
-        """Tell whether the status file grants it the VIP by a lease, and nobody who was asked denies that it has it."""
-        stored, agent, bound = self.claims(vip)
-        asked = self.agent is not None and self.system is not None
-        return (
-            self.stored is not None and bool(self.stored.lease) and stored and (agent or bound or not asked)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +75,7 @@ def start(
     `stored` is the whole status file: it may tell of hosts that are not in the conf any more.
     """
     mode = Mode(conf.monitor.mode.upper()) if conf.monitor else Mode.ACTIVE
-    found = {name: replace(found[name], foreign=_foreign(conf, found, name)) for name in conf.hosts}
+    found = found_leases.known(conf, found)
     hosts = {name: _host(conf, found[name], checks[name], now) for name in conf.hosts}
     owner: dict[Vip, str | None] = dict.fromkeys(conf.vips)
     world = stays.shown_before(
@@ -159,9 +95,9 @@ def start(
                 else _elect(world, role, vip, found, now)
             )
     for name in conf.hosts:
-        world = _note_what_is_left(world, name, found[name].stored)
+        world = _note_what_is_left(world, name, found[name])
     careful = conf.monitor is None or conf.monitor.careful_startup
-    conflict = (conflict if careful else None) or _unplaced(conf, found, stored) or conflict
+    conflict = (conflict if careful else None) or found_leases.unplaced(conf, found, stored) or conflict
     if conflict and (careful or conflict.code != "two_writers"):
         world = replace(world, mode=Mode.PASSIVE, passive_cause=conflict)
     return Started(world, warnings, conflict)
@@ -178,34 +114,6 @@ def _left_out(conf: Cluster, found: Mapping[str, Found]) -> frozenset[tuple[str,
     )
 
 
-def _unplaced(conf: Cluster, found: Mapping[str, Found], stored: Mapping[str, Stored]) -> PassiveCause | None:
-    """Return that the active master role may be held where nothing of this conf could wait for its end."""
-    if conf.vip_lease <= 0:
-        return None
-    writer = frozenset(conf.master_vips)
-    for name, line in stored.items():
-        told = name in found and found[name].agent is not None and found[name].system is not None
-        waits = told or (name in conf.hosts and not writer.isdisjoint(line.vips))
-        if line.lease and not waits:
-            return PassiveCause("unknown_holder", {"host": name, "vips": line.vips})
-    return None
-
-
-def _foreign(conf: Cluster, found: Mapping[str, Found], name: str) -> frozenset[Vip]:
-    """Return the active master's VIPs that somebody else than the monitor bound there (`Found.foreign`).
-
-    An order of the monitor would stand in the status file, or its agent would know of it.
-    """
-    if conf.vip_lease <= 0:
-        return frozenset()
-    return frozenset(
-        vip
-        for vip in conf.master_vips
-        if found[name].claims(vip) == (False, False, True)
-        and any(other != name and found[other].may_have_lease(vip) for other in conf.hosts)
-    )
-
-
 def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: float) -> HostWorld:
     state = _worst(found)
     uptime = found.uptime or 0.0
@@ -215,10 +123,11 @@ def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: f
     # What was sent may still arrive.
     if found.stored is not None and found.stored.lease and conf.vip_lease > 0:
         known |= frozenset(vip for vip in found.stored.vips if vip.role == conf.active_master_role)
-    may_hold = under_any_role(conf, seen | known)
+    left = under_any_role(conf, seen | known)
+    may_hold = left | found.unrecorded
     online = state is State.ONLINE
     in_use = state is not State.ADMIN_OFFLINE and not dead(checks, conf)
-    silent = in_use and (found.agent is None or found.system is None)
+    silent = in_use and not found.asked
     return HostWorld(
         state=state,
         since=now,
@@ -228,10 +137,12 @@ def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: f
         agent=AgentLink(
             about=About(stays=found.stays),
             may_hold=may_hold,
-            given=_given(conf, found.stored, may_hold, now),
+            given=found_leases.given(conf, found, may_hold, now),
             granted_before=found.stored.length if found.stored else 0.0,
             found=frozenset(found.system.vips if found.system else ()) & frozenset(conf.vips) - found.foreign,
+            unasked=not found.asked,
             failure=Silence("", None, unreachable=True) if silent else None,
+            kill=Kill(spared=not left),
         ),
         lost=not online and _was_lost(found),
         used=_was_used(found),
@@ -258,19 +169,6 @@ def _was_used(found: Found) -> bool:
     if states & {State.ONLINE, State.ADMIN_OFFLINE} or (agent is not None and agent.vips):
         return True
     return stored is not None and bool(stored.used or stored.lost or stored.vips)
-
-
-def _given(conf: Cluster, stored: Stored | None, may_hold: frozenset[Vip], now: float) -> Outstanding:
-    """Return what is taken to be granted: a lease with an end begins now, without a record it has none.
-
-    Nor has one that hosts can prolong by their promises which are not those of this conf: who may get the role by this
-    one was perhaps not among them, and has promised nothing.
-    """
-    if conf.vip_lease <= 0 or not any(vip.role == conf.active_master_role for vip in may_hold):
-        return NOTHING
-    if stored is None or stored.lease != "finite" or stored.hosts not in {"", writer_hosts(conf)}:
-        return Outstanding(FOREVER, FOREVER)
-    return Outstanding(now, now).restored(max(conf.vip_lease, stored.length), now)
 
 
 def _believed(checks: Mapping[str, CheckStatus], state: State) -> Mapping[str, CheckStatus]:
@@ -390,11 +288,12 @@ def _online(world: World, name: str, now: float, holds: Vip | str) -> World:
     return world.with_host(name, online)
 
 
-def _note_what_is_left(world: World, name: str, stored: Stored | None) -> World:
+def _note_what_is_left(world: World, name: str, found: Found) -> World:
     """Owe the kill of a dead host that a crash of the monitor came before (rule 6.6)."""
     link = world.hosts[name].agent
-    if world.hosts[name].state is not State.HARD_OFFLINE or not link.may_hold - world.vips_of(name):
+    left = link.may_hold - world.vips_of(name) - found.unrecorded
+    if world.hosts[name].state is not State.HARD_OFFLINE or not left:
         return world
-    if stored is not None and stored.let_go:
+    if found.stored is not None and found.stored.let_go:
         return world.with_agent(name, replace(link, kill=replace(link.kill, spared=True)))
     return world.kill_unless_told(name)

@@ -103,7 +103,7 @@ class Kill:
     failed: float | None = None
     """When kill_host failed last; None: it did not, or the agent has answered since."""
     spared: bool = False
-    """The monitor that led before knew the host to have no VIP: it is not killed for those that it is taken to have."""
+    """It is not killed for what it may have: the monitor before knew it to have no VIP, or nobody tells of one."""
 
     @property
     def running(self) -> bool:
@@ -193,6 +193,8 @@ class AgentLink:
     """VIPs that may be bound there: sent or seen, and their removal not confirmed."""
     found: frozenset[Vip] = frozenset()
     """VIPs that were seen bound there at the start; it has not been ordered anything since."""
+    unasked: bool = False
+    """It did not say at the start what it has, and has confirmed nothing since."""
     clear: bool = True
     """CLEAR_BAD_ROLES is owed to it: it may hold VIPs that it does not know of."""
     orders: Orders = Orders()

@@ -1,0 +1,77 @@
+"""What a monitor that starts takes to be granted of the active master role, and to whom (rules 10.31, 11.1)."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from mmm.config.agreement import writer_hosts
+from mmm.config.model import Cluster, Vip
+from mmm.lease.rules import FOREVER, NOTHING, Outstanding
+from mmm.monitor.decide.found import Found, Stored
+from mmm.monitor.world.passive import PassiveCause
+
+
+def unplaced(conf: Cluster, found: Mapping[str, Found], stored: Mapping[str, Stored]) -> PassiveCause | None:
+    """Return that the active master role may be held where nothing of this conf could wait for its end."""
+    if conf.vip_lease <= 0:
+        return None
+    writer = frozenset(conf.master_vips)
+    for name, line in stored.items():
+        told = name in found and found[name].asked
+        waits = told or (name in conf.hosts and not writer.isdisjoint(line.vips))
+        if line.lease and not waits:
+            return PassiveCause("unknown_holder", {"host": name, "vips": line.vips})
+    return None
+
+
+def foreign(conf: Cluster, found: Mapping[str, Found], name: str) -> frozenset[Vip]:
+    """Return the active master's VIPs that somebody else than the monitor bound there (`Found.foreign`).
+
+    An order of the monitor would stand in the status file, or its agent would know of it.
+    """
+    if conf.vip_lease <= 0:
+        return frozenset()
+    return frozenset(
+        vip
+        for vip in conf.master_vips
+        if found[name].claims(vip) == (False, False, True)
+        and any(other != name and found[other].may_have_lease(vip) for other in conf.hosts)
+    )
+
+
+def known(conf: Cluster, found: Mapping[str, Found]) -> Mapping[str, Found]:
+    """Return what was found of the hosts of the conf, with what follows from it for the active master's VIPs."""
+    found = {name: replace(found[name], foreign=foreign(conf, found, name)) for name in conf.hosts}
+    bound = frozenset(vip for vip in conf.master_vips if any(host.has(vip) for host in found.values()))
+    longest = max((host.stored.length for host in found.values() if host.stored is not None), default=0.0)
+    return {
+        name: replace(host, unrecorded=unrecorded(conf, host, name) - bound, longest=longest)
+        for name, host in found.items()
+    }
+
+
+def unrecorded(conf: Cluster, found: Found, name: str) -> frozenset[Vip]:
+    """Return the active master's VIPs that a host may have by a lease of which nobody tells: it could not be asked.
+
+    A lease with an end is granted where the status file cannot be written too: a failover does not wait for a disk.
+    """
+    role = conf.roles.get(conf.active_master_role)
+    if conf.vip_lease <= 0 or role is None or name not in role.hosts or found.asked:
+        return frozenset()
+    return frozenset(vip for vip in role.vips if not any(found.claims(vip)))
+
+
+def given(conf: Cluster, found: Found, may_hold: frozenset[Vip], now: float) -> Outstanding:
+    """Return what is taken to be granted: a lease with an end begins now, without a record it has none.
+
+    Nor has one that hosts can prolong by their promises which are not those of this conf: who may get the role by this
+    one was perhaps not among them, and has promised nothing. What is not on record at all has an end: without one it
+    would not have been granted.
+    """
+    held, stored = may_hold.intersection(conf.master_vips), found.stored
+    if conf.vip_lease <= 0 or not held:
+        return NOTHING
+    if held <= found.unrecorded:
+        return Outstanding(now, now).restored(max(conf.vip_lease, found.longest), now)
+    if stored is None or stored.lease != "finite" or stored.hosts not in {"", writer_hosts(conf)}:
+        return Outstanding(FOREVER, FOREVER)
+    return Outstanding(now, now).restored(max(conf.vip_lease, stored.length), now)

@@ -1,0 +1,111 @@
+"""What a monitor that starts takes a host to have that it cannot ask: its file may be behind (rules 6.7, 11.1)."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from mmm.lease.rules import FOREVER, NOTHING, Outstanding, margin
+from mmm.monitor.decide.found import Found, Stored
+from mmm.monitor.decide.startup import start
+from mmm.monitor.world.checks import CheckStatus
+from mmm.monitor.world.host import State
+from mmm.monitor.world.orders import KillHost, Tell
+from mmm.monitor.world.world import World
+from mmm.wire.status import Status, SystemStatus
+from tests.unit.test_monitor_leases import CONF, LENGTH, rest
+from tests.unit.worlds import NOW, WRITER, checks, take_turn, with_host
+
+OVER = NOW + LENGTH + margin(LENGTH) + 0.1
+TO_DB1 = Stored("ONLINE", (WRITER,), "finite", length=LENGTH)
+TO_NOBODY = Stored("ONLINE")
+WITHOUT = SystemStatus(False, (), "")
+
+
+def gave_it_up(line: Stored) -> Found:
+    """Return what is found of db1, which has let the role go by the last order it obeyed."""
+    return Found(line, Status("ONLINE", (), "db2"), WITHOUT, 500.0)
+
+
+def started(found: Mapping[str, Found]) -> World:
+    seen = {name: dict.fromkeys(checks(), CheckStatus()) for name in CONF.hosts}
+    return start(CONF, seen, found, NOW).world
+
+
+def granted(before: World, now: float, deaf: tuple[str, ...] = ()) -> tuple[World, list[str]]:
+    """Return what follows, and who was told to have the writer's VIP."""
+    after, orders = rest(before, now, deaf)
+    return after, [order.host for order in orders if WRITER in order.status.vips and not order.greet]
+
+
+@pytest.mark.parametrize("line", [TO_DB1, TO_NOBODY, Stored("HARD_OFFLINE")])
+def test_a_host_that_cannot_be_asked_may_have_a_lease_that_is_not_on_record(line: Stored) -> None:
+    """The disk was full when the role went to db2, and the monitor died: db1 was told to take writes at once."""
+    before = started({"db1": gave_it_up(TO_DB1), "db2": Found(replace(line, vips=(), lease=""))})
+    assert before.holders(WRITER) >= {"db2"}
+    before, told = granted(before, NOW + 0.1, deaf=("db2",))
+    assert told == []
+    _, told = granted(before, OVER, deaf=("db2",))
+    assert told == ["db1"]
+
+
+def test_nor_is_there_a_file_at_all() -> None:
+    before = started({"db1": gave_it_up(TO_NOBODY), "db2": Found()})
+    assert before.hosts["db2"].agent.given == Outstanding(NOW + LENGTH, NOW + LENGTH)
+
+
+def test_it_is_waited_for_as_long_as_any_lease_on_record_lasts() -> None:
+    """The conf has a shorter one now."""
+    longer = replace(TO_DB1, length=3 * LENGTH)
+    before = started({"db1": gave_it_up(longer), "db2": Found(TO_NOBODY)})
+    assert before.hosts["db2"].agent.given.until == NOW + 3 * LENGTH
+
+
+def test_it_is_not_waited_for_where_another_host_has_the_vip() -> None:
+    holds = Found(TO_DB1, Status("ONLINE", (WRITER,), "db1"), SystemStatus(True, (WRITER,), ""), 500.0)
+    before = started({"db1": holds, "db2": Found(TO_NOBODY)})
+    assert before.holders(WRITER) == {"db1"}
+    assert before.hosts["db2"].agent.given == NOTHING
+    _, told = granted(before, NOW + 0.1, deaf=("db2",))
+    assert told[0] == "db1"
+
+
+def test_nor_once_it_has_answered() -> None:
+    before = started({"db1": gave_it_up(TO_DB1), "db2": Found(TO_NOBODY)})
+    after, told = granted(before, NOW + 0.1)
+    assert told == ["db1"]
+    assert after.holders(WRITER) == {"db1"}
+
+
+def test_the_holder_that_could_not_be_asked_either_is_not_told_to_give_up_what_it_has() -> None:
+    """The monitor's own link came up late. db1 goes on by promises until db2 has answered, or its lease is over."""
+    before = started({"db1": Found(TO_DB1), "db2": Found(TO_NOBODY)})
+    after, orders = rest(before, NOW + 0.1, deaf=("db2",))
+    assert "db1" not in [order.host for order in orders]
+    after, told = granted(after, NOW + 3.5)
+    assert told == ["db1"]
+    assert not after.hosts["db1"].agent.unasked
+
+
+def test_it_is_told_all_the_rest_where_the_other_one_has_the_role_for_good() -> None:
+    """That may take days: somebody has to confirm that it is off."""
+    endless = replace(TO_DB1, lease="forever")
+    before = started({"db1": Found(TO_DB1), "db2": Found(endless)})
+    owner = before.owner[WRITER]
+    assert owner is not None
+    (other,) = {"db1", "db2"} - {owner}
+    before = before if other == "db2" else before.with_owner({WRITER: "db1"})
+    assert before.hosts["db2"].agent.given.until == FOREVER
+    _, orders = rest(before, NOW + 0.1, deaf=("db2",))
+    assert {order.status.vips for order in orders if order.host == "db1"} == {()}
+
+
+def test_a_dead_host_is_not_killed_for_what_nobody_tells_of() -> None:
+    """It may have been off for weeks: kill_host would run again at each start."""
+    before = started({"db1": gave_it_up(TO_NOBODY), "db2": Found(Stored("HARD_OFFLINE"))})
+    dead = with_host(before, "db2", checks=checks(ping=NOW - 60.0, mysql=NOW - 60.0))
+    for now in (NOW + 0.1, NOW + 5.0, OVER):
+        dead, orders = take_turn(dead, now)
+        assert dead.hosts["db2"].state is State.HARD_OFFLINE
+        assert not [order for order in orders if isinstance(order, KillHost)]
+        assert [order for order in orders if isinstance(order, Tell)] or now > NOW + 0.1
