@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from mmm.control.json_answer import values_of
+from mmm.process import output
 from mmm.wire.command import JSON, failed
 
 Form = Literal["text", "json", "yaml"]
@@ -32,7 +33,7 @@ def render(command: Sequence[str], answer: str, form: Form) -> str:
         return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     import yaml  # noqa: PLC0415 - only those who ask for it pay for it
 
-    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=output.takes_all())
     return text
 
 

@@ -26,6 +26,7 @@ from mmm.control.connection import (
 from mmm.control.forms import FORMS, Form, is_refused, question, render
 from mmm.control.health import HEALTH, status_of, unknown, with_fault
 from mmm.control.vouch import NotVouchedError, vouched
+from mmm.process import output
 from mmm.wire.command import (
     FOLLOW,
     HELP,
@@ -208,6 +209,7 @@ def run() -> NoReturn:
     Who breaks it off sees no traceback; a shell is told by the signal itself.
     """
     _fill_closed_streams()
+    output.prepare()
     try:
         status = main()
     except OSError as error:  # what the monitor answers is caught where it is asked

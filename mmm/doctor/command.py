@@ -15,6 +15,7 @@ from mmm.doctor.look_monitor import look_at_cluster
 from mmm.doctor.picture import Finding, Picture
 from mmm.doctor.rules import examine, status
 from mmm.network.own import located
+from mmm.process import output
 from mmm.process.tls import TlsError
 
 CANNOT = 3
@@ -61,7 +62,9 @@ def _say(found: tuple[Finding, ...], form: str) -> int:
     elif form == "yaml":
         import yaml  # noqa: PLC0415 - only those who ask for it pay for it
 
-        print(yaml.safe_dump(report.encoded(found), sort_keys=False, allow_unicode=True), end="")
+        print(
+            yaml.safe_dump(report.encoded(found), sort_keys=False, allow_unicode=output.takes_all()), end=""
+        )
     else:
         print(report.text(found), end="")
     sys.stdout.flush()

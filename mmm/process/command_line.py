@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from mmm.process import output
 from mmm.process.cluster import split_cluster
 from mmm.process.completion import COMPLETE, Names, candidates, value_of
 
@@ -14,11 +15,12 @@ NamesOf = Callable[[Path | None, str | None], Names]
 def parsed(
     parser: argparse.ArgumentParser, argv: Sequence[str], names_of: NamesOf = lambda *_: {}
 ) -> tuple[str | None, argparse.Namespace]:
-    """Return the cluster, None without, and what the options say.
+    """Return the cluster, None without, and what the options say; what is printed from now on may be in any language.
 
     Ends the program for `--help`, `--version` and a shell that asks what may follow (status 0), and for wrong usage
     (status 2).
     """
+    output.prepare()
     if argv[:1] == [COMPLETE]:
         cluster, typed = split_cluster(parser, argv[1:])
         config = value_of("--config", typed)

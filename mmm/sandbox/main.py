@@ -16,6 +16,7 @@ from typing import Any, NoReturn, get_args
 
 from mmm.config.model import Via
 from mmm.control.proxies.plan import BOTH, READ, WRITE
+from mmm.process import output
 from mmm.process.completion import COMPLETE, value_of
 from mmm.process.version import Version
 from mmm.proving.chaos import history
@@ -41,6 +42,7 @@ _PASS_ON = {"control", "mysql", "rejoin", "shell"}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run mmm_sandbox and return its exit status."""
+    output.prepare()
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == [COMPLETE]:
         return _complete(words[1:])

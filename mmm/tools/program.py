@@ -52,7 +52,7 @@ def log_to(path: Path) -> None:
     """Keep a log in that file; where it cannot be written the tool goes on without."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler: logging.Handler = logging.FileHandler(path)
+        handler: logging.Handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         tell(f"no log is kept in {path}: {error.strerror}")
         logging.getLogger().addHandler(logging.NullHandler())  # else Python says it all once more

@@ -109,6 +109,17 @@ def test_a_role_without_an_address_is_written_to_by_what_its_hosts_answer(
     )
 
 
+@pytest.mark.parametrize(("lag", "whole"), [("0", 1), ("0.4", 1), ("1", 1), ("2.5", 3), ("999999", 999999)])
+def test_a_proxy_that_knows_whole_seconds_only_has_a_limit_of_lag_always(
+    lag: str, whole: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = printed(tmp_path, capsys, CONFS["by health"], "--lag", lag, "proxysql")
+    assert set(re.findall(r"max_replication_lag=(\S+)", text)) == {str(whole)}
+    text = printed(tmp_path, capsys, CONFS["by health"], "--lag", lag, "maxscale")
+    assert re.findall(r"^max_slave_replication_lag=(\S+)$", text, re.MULTILINE) == [f"{whole}s"]
+    assert f"no more than {whole} s behind" in text
+
+
 def test_maxscale_moves_nothing_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(tmp_path, capsys, CONFS["by health"], "maxscale")
     assert "auto_failover=false" in text
@@ -184,6 +195,7 @@ def test_keepalived_follows_the_monitor_that_leads(
         (("--lag", "soon", "haproxy"), "--lag is a number of seconds"),
         (("haproxy", "--lag"), "--lag is a number of seconds"),
         (("--lag", "inf", "haproxy"), "--lag is a number of seconds"),
+        (("--lag", "9" * 400, "proxysql"), "--lag is a number of seconds"),
     ],
 )
 def test_wrong_usage_is_said_in_one_line(

@@ -13,7 +13,7 @@ import sys
 from mmm.agent.stream.order import Order, decode
 from mmm.agent.stream.relay import Way
 from mmm.agent.stream.sending import send_copy
-from mmm.process import tls
+from mmm.process import output, tls
 
 HANDSHAKE = 10.0
 """Seconds that the recipient may take for the TLS handshake."""
@@ -22,6 +22,7 @@ HANDSHAKE = 10.0
 def main() -> int:
     """Send the copy; returns 0 when the recipient was told all, however that went."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    output.prepare()
     order = decode(sys.stdin.buffer.read())
     with socket.socket(fileno=int(sys.argv[1])) as raw:
         raw.setblocking(True)

@@ -27,7 +27,7 @@ def run(words: list[str], path: str | None, cluster: str | None) -> int:
     name = names[0] if len(names) == 1 else ""
     if name not in PROXIES:
         return _fail(f"proxy takes one of {', '.join(PROXIES)}, not {' '.join(names)[:40]!r}")
-    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", lag):
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", lag):
         return _fail(f"--lag is a number of seconds by which a host may be behind, not {lag[:40]!r}")
     try:
         conf = config.load(Path(path) if path else None, "MONITOR", cluster=cluster, name="mmm_mon")

@@ -77,14 +77,14 @@ auto_failover=false
 auto_rejoin=false
 enforce_read_only_slaves=false
 
-# Writes to the master, reads from those that are no more than {lag:g} s behind (max_replication_lag in newer versions).
+# Writes to the master, reads from those that are no more than {lag} s behind (max_replication_lag in newer versions).
 [split]
 type=service
 router=readwritesplit
 servers={names}
 user=maxscale
 password=CHANGE_ME
-max_slave_replication_lag={lag:g}s
+max_slave_replication_lag={lag}s
 master_failure_mode=fail_on_write
 
 [split-listener]
@@ -142,8 +142,8 @@ def _proxysql_servers(plan: Plan) -> Iterator[str]:
     yield f'    {{ address="{ip}" , port={port} , hostgroup=10 , comment="{plan.role}" }}'
     for host in plan.readers:
         yield (
-            f'    {{ address="{host.ip}" , port={host.mysql_port} , hostgroup=20 , max_replication_lag={plan.lag:.0f} ,'
-            " weight=1000 ,"
+            f'    {{ address="{host.ip}" , port={host.mysql_port} , hostgroup=20 ,'
+            f" max_replication_lag={plan.whole_lag} , weight=1000 ,"
             f' comment="{host.name}" }}'
         )
     # So light that it is hardly read from while there are others.
@@ -159,7 +159,7 @@ def maxscale(plan: Plan) -> str:
     servers = "\n".join(
         f"[{host.name}]\ntype=server\naddress={host.ip}\nport={host.mysql_port}\n" for host in hosts.values()
     )
-    return head + _MAXSCALE.format(servers=servers, names=",".join(hosts), lag=plan.lag, both=BOTH)
+    return head + _MAXSCALE.format(servers=servers, names=",".join(hosts), lag=plan.whole_lag, both=BOTH)
 
 
 def mysqlrouter(plan: Plan) -> str:

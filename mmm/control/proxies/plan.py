@@ -6,6 +6,7 @@ address (`vip_via health`) the hosts are asked.
 """
 
 from dataclasses import dataclass
+from math import ceil
 
 from mmm.config.model import Cluster, Host, Role
 
@@ -44,6 +45,11 @@ class Plan:
     """The active master role has no address: who holds it is asked of its hosts at their health ports."""
     tls: str
     """The CA file where the health ports have TLS; empty where they have not."""
+
+    @property
+    def whole_lag(self) -> int:
+        """Return the lag in whole seconds, rounded up: for proxies without fractions, to which 0 is no limit."""
+        return max(1, ceil(self.lag))
 
     @property
     def asks(self) -> str:

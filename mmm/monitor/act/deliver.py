@@ -19,10 +19,12 @@ from http.client import HTTPException
 from typing import Any
 
 from mmm import __version__
+from mmm.process import output
 
 
 def main() -> int:
     """Carry the order on stdin out; returns the exit status."""
+    output.prepare()  # servers answer in any encoding
     order = json.load(sys.stdin)
     try:
         if "webhook" in order:
