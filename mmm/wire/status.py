@@ -28,6 +28,11 @@ HALTING = "HALTING"
 
 Or the agent is, and the host holds a role without an address, for which the agent answers load balancers.
 """
+HAND_OVER_LIMIT = 12.0
+"""Seconds that others have to take the roles of a machine that goes down; the angel ends the worker after 20.
+
+The next order after the one by which it lets go of the last role says that its server is needed no more.
+"""
 WITHOUT = "WITHOUT"
 """A field of an ERROR for another conf: all of the order was done but for the active master role.
 

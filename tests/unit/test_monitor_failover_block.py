@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+import pytest
+
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.decide import failover_block
 from mmm.monitor.decide.turn import Blocked, turn
 from mmm.monitor.world.events import Answer, Killed
 from mmm.monitor.world.host import Behind, State
 from mmm.monitor.world.link import Kind
+from mmm.monitor.world.move import Phase
 from mmm.monitor.world.orders import KillHost, Order, Tell
 from mmm.monitor.world.world import World
 from mmm.wire.status import Status
@@ -191,17 +194,20 @@ def test_why_nobody_gets_the_role_is_said_of_each_host_as_it_is() -> None:
     assert "db1 is ONLINE but has not confirmed it, db2 stands back for db1, which wrote last" in show(waits)
 
 
-def of_three() -> World:
-    """The world of three masters in which the writer could not go from db1 to db2 a moment ago."""
-    conf = cluster(slaves=1, readers=0)
+def of_masters(writer: str, prefer: str | None = None) -> World:
+    """The quiet world of three masters, of which `writer` has the active master role."""
+    conf = cluster(slaves=1, readers=0, prefer=prefer)
     conf = replace(
         conf,
         hosts={**conf.hosts, "db3": replace(conf.hosts["db3"], mode="master", peer="db1")},
         roles={"writer": replace(conf.roles["writer"], hosts=("db1", "db2", "db3"))},
     )
-    moved = commanding.run(
-        settle(world({WRITER: "db1"}, conf=conf))[0], ["move_role", "writer", "db2"], NOW, pinged=True
-    )
+    return replace(world({WRITER: writer}, conf=conf), last_writer=writer, last_master=writer)
+
+
+def of_three() -> World:
+    """The world of three masters in which the writer could not go from db1 to db2 a moment ago."""
+    moved = commanding.run(settle(of_masters("db1"))[0], ["move_role", "writer", "db2"], NOW, pinged=True)
     assert moved is not None
     after = moved.world
     for _ in range(6):
@@ -227,3 +233,20 @@ def test_with_nobody_else_it_keeps_the_role_and_does_not_try_the_same_again_and_
     after, now = halts, NOW + 5
     after = take_turn(after, now)[0]
     assert (after.owner[WRITER], after.move) == ("db1", None)
+
+
+@pytest.mark.parametrize("prefer", [None, "db1"])
+def test_a_writer_whose_machine_goes_down_soon_after_a_failover_hands_the_role_on(prefer: str | None) -> None:
+    """There is nothing to wait for: the role would go down with the machine."""
+    before = replace(of_masters("db2", prefer), failed_over=NOW - 10)
+    before = with_host(before, "db1", state=State.HARD_OFFLINE, checks=checks(ping=NOW - 20, mysql=NOW - 20))
+    after = take_turn(with_agent(before, "db2", halting=True), NOW + 1)[0]
+    assert after.move is not None
+    assert (after.owner[WRITER], after.move.phase, after.hold) == ("db3", Phase.FREEZING, None)
+
+
+def test_a_role_that_leaves_a_machine_that_goes_down_goes_to_its_preferred_host_at_once() -> None:
+    """Else it would go to another one first, and from there home."""
+    before = replace(of_masters("db1", "db3"), failed_over=NOW - 10)
+    after = take_turn(with_agent(before, "db1", halting=True), NOW + 1)[0]
+    assert after.owner[WRITER] == "db3"

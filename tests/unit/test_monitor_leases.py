@@ -34,7 +34,7 @@ from mmm.monitor.world.move import Move
 from mmm.monitor.world.orders import LookForVip, Order, Tell
 from mmm.monitor.world.world import Mode, World
 from mmm.wire.lead import CONF as CONF_DIFFERS
-from mmm.wire.status import PROBE_STOP, LeaseOffer, Status
+from mmm.wire.status import HAND_OVER_LIMIT, PROBE_STOP, LeaseOffer, Status
 from mmm.wire.why import LEASE_OVER, PROMISED, STALE
 from tests import commanding
 from tests.unit.worlds import (
@@ -420,6 +420,74 @@ def test_a_role_leaves_a_host_whose_machine_goes_down_as_it_does_by_the_admins_o
         "it is needed no more"
     )
     assert (after.failed_over, after.move) == (None, None)
+
+
+class HandOver:
+    """The writer's machine goes down; time goes by in turns of 0.25 s, and the next writer takes its time."""
+
+    def __init__(self) -> None:
+        self.now = NOW + 4.0
+        self.world = with_agent(quiet(), "db1", halting=True)
+        self.taking: Tell | None = None
+        self.told: list[tuple[float, Tell]] = []
+        """What db1 is ordered once it has let go, with when that is, in seconds after it."""
+        self._let_go: float | None = None
+
+    def run(self, seconds: float) -> None:
+        """Let agents answer OK for that long, but db2 not to the order to take the role."""
+        until = self.now + seconds
+        while self.now < until:
+            self.now += 0.25
+            for _ in range(8):
+                self.world, orders = take_turn(self.world, self.now)
+                for order in (each for each in orders if isinstance(each, Tell)):
+                    self._obey(order)
+
+    def _obey(self, order: Tell) -> None:
+        if order.host == "db2" and WRITER in order.status.vips and not order.greet:
+            self.taking = order
+            return
+        if order.host == "db1" and self._let_go is not None and not order.greet:
+            self.told.append((self.now - self._let_go, order))
+        self.world = answered(self.world, order, now=self.now, halting=order.host == "db1")
+        if order.host == "db1" and self._let_go is None and not order.status.vips:
+            self._let_go = self.now
+
+
+def handing_over() -> HandOver:
+    """Return the hand-over 8 s after db1 has let go, while db2 is still catching up."""
+    over = HandOver()
+    over.run(8.0)
+    assert over.taking is not None, "db2 is told to take the role"
+    return over
+
+
+def test_a_machine_that_goes_down_is_told_nothing_while_the_next_writer_gets_what_it_lacks() -> None:
+    """Its agent takes the next order for the word that its server is needed no more."""
+    over = handing_over()
+    assert not over.told
+    assert over.taking is not None
+    over.world = answered(over.world, over.taking, now=over.now)
+    over.run(0.5)
+    (told,) = over.told
+    assert told[0] < 8.5
+
+
+def test_what_else_changes_meanwhile_does_not_end_the_hand_over() -> None:
+    over = handing_over()
+    over.world = with_host(over.world, "db1", checks=checks(rep_threads=over.now))
+    over.run(2.0)
+    assert over.world.hosts["db1"].state is not State.ONLINE
+    over.world = over.world.with_owner({WRITER: None})
+    over.run(0.5)
+    assert not over.told, "another host may take the role yet"
+
+
+def test_a_hand_over_ends_in_time_where_the_next_writer_says_nothing() -> None:
+    over = handing_over()
+    over.run(HAND_OVER_LIMIT - 7.75)
+    (told,) = over.told
+    assert told[0] == HAND_OVER_LIMIT
 
 
 def _taking(orders: list[Tell]) -> Tell:

@@ -32,11 +32,9 @@ from mmm.network.arp import Announcer
 from mmm.network.vips import Interface
 from mmm.process import log_queue
 from mmm.wire.promises import AskedPromise
-from mmm.wire.status import Status
+from mmm.wire.status import HAND_OVER_LIMIT, Status
 from mmm.wire.why import NO_PROMISE
 
-HAND_OVER_LIMIT = 12.0
-"""Seconds that others have to take the roles of a machine that goes down; the angel ends the worker after 20."""
 CLOSE_LIMIT = 15.0
 """Seconds that a change may still take when the agent is to end."""
 

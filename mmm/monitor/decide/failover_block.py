@@ -88,6 +88,8 @@ def _hold(world: World, now: float) -> Hold | None:
         return Hold(tried.source, math.ceil(tried.since + TRY_AGAIN - now))
     if monitor is None or role is None or last is None or moved is None:
         return None
+    if world.active_master == last and world.hosts[last].agent.about.halting:  # it goes down with the role
+        return None
     left = moved + monitor.failover_block - now
     if left <= 0 or world.hosts[last].state is State.ADMIN_OFFLINE or not _wanted(world, role, last):
         return None

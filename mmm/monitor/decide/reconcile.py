@@ -18,7 +18,7 @@ from mmm.monitor.decide import leases
 from mmm.monitor.world.link import Greeting, KillStep, Ordered
 from mmm.monitor.world.orders import KillHost, Order, Tell
 from mmm.monitor.world.world import Mode, World
-from mmm.wire.status import PROBE_SAY, PROBE_STOP, Status
+from mmm.wire.status import HAND_OVER_LIMIT, PROBE_SAY, PROBE_STOP, Status
 
 MERE_HEARTBEATS = 10
 """Heartbeats that a turn sends at most, or a tenth of the hosts where that is more: to those told longest ago.
@@ -124,6 +124,8 @@ def _order_for(world: World, name: str, now: float, latest_heartbeat: float = FO
     owed = link.kill.step is KillStep.OWED
     if owed and link.unreachable and _says_the_same(world, name, status, link.refused):
         return KillHost(name, pings=host.good("ping"))
+    if _hands_over(world, name, status, now):
+        return None
     beat = min(heartbeat(world), leases.renewal(world, status))
     waits = (
         leases.renewal(world, status) == FOREVER
@@ -138,6 +140,18 @@ def _order_for(world: World, name: str, now: float, latest_heartbeat: float = FO
     if not (news or due) or leases.is_left_alone(world, name, status):
         return None
     return leases.with_lease(world, Tell(name, link.orders.number + 1, status, link.clear), now)
+
+
+def _hands_over(world: World, name: str, status: Status, now: float) -> bool:
+    """Tell whether the host's machine goes down, and the next writer may still ask its server for what it lacks.
+
+    Its agent takes any order for the word that the server is needed no more: that is due once another host writes.
+    """
+    link = world.hosts[name].agent
+    gone = link.told is not None and not (link.told.vips or status.vips)
+    needed = name == world.last_writer != world.active_master
+    told = link.orders.ended
+    return link.about.halting and gone and needed and told is not None and now - told < HAND_OVER_LIMIT
 
 
 def _waits_for_round(world: World, name: str, now: float) -> bool:

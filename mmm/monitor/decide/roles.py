@@ -117,7 +117,8 @@ def _off_halting(world: World, vip: Vip, name: str) -> World:
         able = [other for other in able if promotion.caught_up(world, other)]
     if not able:
         return world
-    target = min(able, key=lambda other: (_count(world, role, other), load(world, other)))
+    home = [role.prefer] if role.prefer in able else able
+    target = min(home, key=lambda other: (_count(world, role, other), load(world, other)))
     return (
         phases.begin(world, vip, name, target)
         if role.mode == "exclusive"
