@@ -246,7 +246,7 @@ class Watch:
                 raise ViolationError(
                     f"the status file says {stored[name].state} of {name}, which is {host.state}"
                 )
-            lost = (world.vips_of(name) | host.agent.may_hold) - set(stored[name].vips)
+            lost = (world.vips_of(name) | host.agent.known_to_hold) - set(stored[name].vips)
             if lost:
                 raise ViolationError(f"the status file forgets that {name} may hold {lost}")
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from mmm.lease.rules import FOREVER, NOTHING, Outstanding, margin
+from mmm.monitor.act import status_file
 from mmm.monitor.decide.found import Found, Stored
 from mmm.monitor.decide.startup import start
 from mmm.monitor.world.checks import CheckStatus
@@ -109,3 +110,37 @@ def test_a_dead_host_is_not_killed_for_what_nobody_tells_of() -> None:
         assert dead.hosts["db2"].state is State.HARD_OFFLINE
         assert not [order for order in orders if isinstance(order, KillHost)]
         assert [order for order in orders if isinstance(order, Tell)] or now > NOW + 0.1
+
+
+def again(before: World, **answers: Found) -> World:
+    """Return what a monitor believes that starts once `before` is in the status file; `answers` are its hosts'."""
+    lines, _ = status_file.decode(status_file.encode(before))
+    found = {name: replace(answers.get(name, Found()), stored=lines[name]) for name in CONF.hosts}
+    return started(found)
+
+
+def test_what_nobody_tells_of_is_not_told_to_the_next_monitor() -> None:
+    """A first start, twice: db1 was in use then, and active master, as nobody had chosen it."""
+    new = Found(agent=Status("AWAITING_RECOVERY", (), ""), system=WITHOUT, uptime=500.0)
+    before = started({"db1": Found(), "db2": new})
+    assert before.holders(WRITER) == {"db1"}
+    after = again(before, db2=new)
+    assert after.owner[WRITER] is None
+    assert [after.hosts[name].state for name in ("db1", "db2")] == [State.AWAITING_RECOVERY] * 2
+    assert not after.hosts["db1"].used
+    assert after.holders(WRITER) == {"db1"}
+    assert after.hosts["db1"].agent.given == Outstanding(NOW + LENGTH, NOW + LENGTH)
+    told = again(before, db1=new, db2=new)
+    assert told.holders(WRITER) == frozenset()
+    assert not told.hosts["db1"].used
+
+
+def test_what_such_a_host_was_sent_is_told() -> None:
+    before = started({"db1": gave_it_up(TO_NOBODY), "db2": Found(TO_NOBODY)})
+    before = with_host(before.with_owner({WRITER: "db2"}), "db1", state=State.ADMIN_OFFLINE)
+    after, told = granted(before, NOW + 0.1, deaf=("db1",))
+    assert told == ["db2"]
+    after = after.with_owner({WRITER: None})
+    lines, _ = status_file.decode(status_file.encode(after))
+    assert lines["db2"].vips == (WRITER,)
+    assert lines["db2"].lease

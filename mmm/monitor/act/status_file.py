@@ -39,7 +39,7 @@ _LENGTH = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?")
 def encode(world: World) -> str:
     """Return the text of the file for this world."""
     return "".join(
-        f"{name}|{host.state}|{encode_vips(world.vips_of(name) | host.agent.may_hold)}"
+        f"{name}|{host.state}|{encode_vips(world.vips_of(name) | host.agent.known_to_hold)}"
         f"{_more(world, name, _soon(world, name))}\n"
         for name, host in world.hosts.items()
     )

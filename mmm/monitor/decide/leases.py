@@ -213,10 +213,17 @@ def recorded(link: AgentLink) -> str:
     """Return what the status file says of a host's lease: nothing, `forever` or `finite`.
 
     Of a classic agent nothing, for it has no lease; a monitor that finds nothing takes that for one without an end.
+    Nor of one that is only supposed: who starts next supposes it again, and takes what it reads for a host in use.
     """
-    if link.given == NOTHING or link.about.classic:
+    if link.given == NOTHING or link.about.classic or _is_supposed(link):
         return ""
     return "forever" if link.given.until == FOREVER else "finite"
+
+
+def _is_supposed(link: AgentLink) -> bool:
+    """Tell whether nobody tells of what the host may have of the active master role."""
+    roles = {vip.role for vip in link.supposed & link.may_hold}
+    return bool(roles) and not any(vip.role in roles for vip in link.known_to_hold)
 
 
 def is_at_rest(world: World) -> bool:

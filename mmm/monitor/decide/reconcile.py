@@ -187,6 +187,7 @@ def _sent(world: World, order: Tell, now: float) -> World:
         orders=replace(link.orders, in_flight=ordered, number=order.number, again=None, token=None),
         given=leases.sent(world, order),
         may_hold=link.may_hold | vips,
+        supposed=link.supposed - vips,
         found=frozenset(),
     )
     return world.with_agent(order.host, link)

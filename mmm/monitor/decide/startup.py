@@ -137,6 +137,7 @@ def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: f
         agent=AgentLink(
             about=About(stays=found.stays),
             may_hold=may_hold,
+            supposed=found.unrecorded - left,
             given=found_leases.given(conf, found, may_hold, now),
             granted_before=found.stored.length if found.stored else 0.0,
             found=frozenset(found.system.vips if found.system else ()) & frozenset(conf.vips) - found.foreign,

@@ -191,6 +191,8 @@ class AgentLink:
     """The last status that the agent confirmed."""
     may_hold: frozenset[Vip] = frozenset()
     """VIPs that may be bound there: sent or seen, and their removal not confirmed."""
+    supposed: frozenset[Vip] = frozenset()
+    """Those of which nobody tells: it could not be asked at the start, and might have got them off the record."""
     found: frozenset[Vip] = frozenset()
     """VIPs that were seen bound there at the start; it has not been ordered anything since."""
     unasked: bool = False
@@ -218,6 +220,11 @@ class AgentLink:
     def in_flight(self) -> InFlight | None:
         """Return the order or greeting that is under way."""
         return self.orders.in_flight
+
+    @property
+    def known_to_hold(self) -> frozenset[Vip]:
+        """Return the VIPs that may be bound there by what somebody tells or was told: a status file has no others."""
+        return self.may_hold - self.supposed
 
     @property
     def refused(self) -> Status | None:
@@ -273,6 +280,7 @@ class AgentLink:
             return self
         given, held = Outstanding(FOREVER, FOREVER), self.may_hold | vips
         link = replace(self, told=None, may_hold=held, given=given, stays=self.stays | {token})
+        link = replace(link, supposed=link.supposed - vips)
         return replace(link, kill=replace(self.kill, spared=False)).overtaken(vips)
 
     def left(self) -> "AgentLink":
