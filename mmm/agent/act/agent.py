@@ -114,7 +114,7 @@ class Agent:
         self._rejoin = RejoinOrder(conf, self._replies)
         self._doubts = Doubts(conf, self._learn, announcer.claimed)
         self._server_process = ServerProcess(self._here)
-        self._learning = Learning(conf, learn)
+        self._learning = Learning(conf, learn, self._unbroken)
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="look")
         self._questions = Questions(at, interface, self._replies, self._doubts, self._looker)
 
@@ -231,6 +231,9 @@ class Agent:
             self._conf, conf, core.status.vips, self.streams.receiver,
             calm=new_conf.is_calm(core), begins_rejoin=self._rejoin.begins,
         )  # fmt: skip
+
+    def _unbroken(self) -> tuple[str, ...]:
+        return tuple(new_conf.unbroken(self.streams.receiver, begins_rejoin=self._rejoin.begins))
 
     async def leave(self) -> None:
         """Wait until the monitor knows that the writer's VIP stays here, or others have the roles; but not for long.

@@ -18,19 +18,27 @@ log = logging.getLogger(__name__)
 
 
 class Learning:
-    """What one agent learns. `take` has another conf count, and tells whether another agent goes on by it."""
+    """What one agent learns. `take` has another conf count, and tells whether another agent goes on by it.
 
-    def __init__(self, conf: Cluster, take: Callable[[Cluster], bool]) -> None:
+    `busy` tells, a line each, what the end of this agent would break off: it learns nothing before that is over.
+    """
+
+    def __init__(
+        self, conf: Cluster, take: Callable[[Cluster], bool], busy: Callable[[], tuple[str, ...]] = tuple
+    ) -> None:
         self._conf = conf
         self._take = take
+        self._busy = busy
         self._unkept = ""
+        self._postponed: tuple[Vip, ...] = ()
         self._taken = False
 
     async def learn(self, request: wire.Request, refused: Refusal | None, assigned: Iterable[Vip]) -> None:
         """Learn the VIPs that an order names which is to be obeyed, or was `refused` for its conf alone.
 
         Returns where there is nothing to learn. Else it does not: the order is answered by the agent that goes on by
-        the conf that knows them. What cannot be kept for a later start is not learned.
+        the conf that knows them. What cannot be kept for a later start is not learned, nor anything while this agent
+        cannot end: the monitor sends its next order in a moment.
         """
         if not self._conf.roles_by_order or request.command != wire.SET_STATUS:
             return
@@ -45,12 +53,23 @@ class Learning:
         if conf is self._conf:
             return
         if not self._taken:
+            news = tuple(vip for vip in conf.vips if vip not in self._conf.vips)
+            if self._is_postponed(news):
+                return
             self._taken = self._keep(conf) and self._take(conf)
             if not self._taken:
                 return
-            news = ", ".join(str(vip) for vip in conf.vips if vip not in self._conf.vips)
-            log.info("learned from the monitor's order: %s", news)
+            log.info("learned from the monitor's order: %s", ", ".join(map(str, news)))
         await asyncio.Event().wait()
+
+    def _is_postponed(self, news: tuple[Vip, ...]) -> bool:
+        why = self._busy()
+        if why and news != self._postponed:
+            log.warning(
+                "not learned yet from the monitor's order: %s: %s", ", ".join(map(str, news)), "; ".join(why)
+            )
+        self._postponed = news if why else ()
+        return bool(why)
 
     def _keep(self, conf: Cluster) -> bool:
         try:

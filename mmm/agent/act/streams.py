@@ -80,8 +80,11 @@ class Streams:
 
     @property
     def receiver(self) -> str:
-        """Return who is sent a copy at the moment; empty where nobody is."""
-        return (self._whose or "another host") if self._starting else ""
+        """Return who is sent a copy at the moment, or is about to connect for one; empty where nobody is."""
+        if self._starting:
+            return self._whose or "another host"
+        awaited = self._awaited
+        return awaited.ip if awaited is not None and time.monotonic() < awaited.until else ""
 
     def close(self) -> None:
         """End the copy that is being sent: nothing of a stopped agent goes on."""
@@ -99,9 +102,8 @@ class Streams:
             )
         if asked.provider not in PRODUCERS:
             return NO_PROVIDER, f"{name}'s agent knows no {asked.provider}, but {', '.join(PRODUCERS)}"
-        waits = self._awaited is not None and time.monotonic() < self._awaited.until
-        if self._starting or waits:
-            return BUSY, f"{name} sends a copy of its data to {self._whose or 'another host'}: one at a time"
+        if receiver := self.receiver:
+            return BUSY, f"{name} sends a copy of its data to {receiver}: one at a time"
         return None
 
     def _order(self, awaited: _Awaited) -> Order:

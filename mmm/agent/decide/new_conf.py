@@ -39,6 +39,11 @@ def _now(
             yield f"{vip} removed: the monitor has given it to this host; have the monitor take the conf first"
     if not calm:
         yield "the writer role is being taken from this host, as its lease is over; wait for the end of that"
+    yield from unbroken(sends_to, begins_rejoin=begins_rejoin)
+
+
+def unbroken(sends_to: str, *, begins_rejoin: bool) -> Iterator[str]:
+    """Yield what the end of this agent would break off or begin twice, for whatever reason another one follows."""
     if sends_to:
         yield f"a copy of this host's data is being sent to {sends_to}; wait for the end of that"
     if begins_rejoin:
