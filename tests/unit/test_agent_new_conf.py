@@ -130,7 +130,7 @@ async def test_an_agent_is_at_rest_once_nothing_is_being_taken_from_its_host(
         assert (await rig.order(ROLE)).ok
         async with asyncio.timeout(LIMIT):
             await begins.wait()  # the lease is over
-            rest = asyncio.create_task(rig.agent._shell._at_rest())
+            rest = asyncio.create_task(rig.agent._shell.ending.at_rest())
             await asyncio.sleep(0)
             assert not rest.done()
             ends.set()

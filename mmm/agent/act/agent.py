@@ -240,13 +240,14 @@ class Agent:
 
         They are to have them where the machine goes down, and where nobody will answer load balancers.
         """
+        self._shell.ending.begin()
         told = self._shell.jobs.told(self._shell.core)
         if told or (self._leases and await asyncio.to_thread(machine_halts)):
             self._replies.ending = HALTING
-            await self._shell.hand_over(found=self._found)
+            await self._shell.ending.hand_over(found=self._found)
         elif patience(self._shell.core, clock()) > 0:
             self._replies.ending = LEAVING
-            await self._shell.leave()
+            await self._shell.ending.leave()
 
     async def close(self, *, for_good: bool = True) -> None:
         """Let the change that is being made come to its end; VIPs stay, `for_good` as long as leases allow."""

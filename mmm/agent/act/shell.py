@@ -8,9 +8,9 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 from mmm.agent.act.change import Changes
+from mmm.agent.act.ending import Ending
 from mmm.agent.act.lease_jobs import INTERNAL, LeaseJobs
 from mmm.agent.act.memory import Memory
 from mmm.agent.act.rivals import Rivals
@@ -22,21 +22,18 @@ from mmm.agent.decide import core as decide
 from mmm.agent.decide.actions import Action, AskPromises, Change, Order, Prepared
 from mmm.agent.decide.core import Core, Step
 from mmm.agent.decide.failure import Failure, failures
-from mmm.agent.decide.new_conf import inherited, is_calm
+from mmm.agent.decide.new_conf import inherited
 from mmm.agent.decide.obedience import Changed, Outcome
-from mmm.agent.decide.plan import UNKNOWN, Facts
+from mmm.agent.decide.plan import Facts
 from mmm.clock import clock, wall_ahead
 from mmm.config.model import Cluster, Vip
-from mmm.lease.rules import FOREVER, Grant
+from mmm.lease.rules import Grant
 from mmm.network.arp import Announcer
 from mmm.network.vips import Interface
 from mmm.process import log_queue
 from mmm.wire.promises import AskedPromise
-from mmm.wire.status import HAND_OVER_LIMIT, Status
+from mmm.wire.status import Status
 from mmm.wire.why import NO_PROMISE
-
-CLOSE_LIMIT = 15.0
-"""Seconds that a change may still take when the agent is to end."""
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +73,9 @@ class Shell:
         self._changes = Changes(conf, interface, self.steps, lambda: self._core.held, known)
         self._rivals = Rivals(conf, self.heard)
         self.staying = Staying(self._memory, self._rivals, lambda: self._core, self._take, self._run)
+        self.ending = Ending(
+            here.name, lambda: self._core, lambda: self.staying.ask(agreed=self._is_agreed())
+        )
         self._numbers = 0
         self._answers: dict[int, asyncio.Future[Outcome]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -83,9 +83,7 @@ class Shell:
         self._again: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._watching = False
-        self._rest = asyncio.Event()
-        self._granted = asyncio.Event()
-        self._ordered = asyncio.Event()
+        self._closed = False
         self._changer = ThreadPoolExecutor(1, thread_name_prefix="change")
         self.jobs = LeaseJobs(conf, interface, self._lifetime)
 
@@ -154,53 +152,18 @@ class Shell:
         """Put right what is assigned and has changed since."""
         self._take(decide.reassert(self._core, clock()))
 
-    async def leave(self) -> None:
-        """Wait until the monitor knows that the writer's VIP stays here, or is not heard, and others are asked."""
-        if not (limit := lease_watch.patience(self._core, clock())):
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(limit):
-                await self._granted.wait()
-        if not self._granted.is_set():
-            await self.staying.ask(agreed=self._is_agreed())
-        await self._at_rest()
-
-    async def hand_over(self, *, found: bool) -> None:
-        """Wait until others have the roles of this host, whose machine or agent goes down, but not for long.
-
-        Who takes the writer role asks this server for what it lacks: the order that follows tells that it is done.
-        `found`: VIPs stood here at the start; before the first order these are all that tells of roles.
-        """
-        if not (self._core.status.vips or (found and self._core.status.state == UNKNOWN)):
-            return
-        log.info("%s: the agent ends: its roles are to go to other hosts", self._here.name)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(1.0 + lease_watch.HEARTBEAT):  # else there is no monitor
-                await self._next_order()
-            async with asyncio.timeout(HAND_OVER_LIMIT):
-                while self._core.status.vips:
-                    await self._next_order()
-                await self._next_order()
-        if kept := ", ".join(map(str, self._core.status.vips)):
-            log.warning("%s: no other host has taken %s in time", self._here.name, kept)
-
-    async def _next_order(self) -> None:
-        """Wait until the next order has been carried out."""
-        self._ordered.clear()
-        await self._ordered.wait()
-
-    async def _at_rest(self) -> None:
-        """Wait until no change is being made, and nothing taken from this host, but not for ever."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_LIMIT):
-                while self._core.work is not None or not is_calm(self._core):
-                    self._rest.clear()
-                    await self._rest.wait()
-
     async def close(self, before: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Let the change that is being made come to its end, have `before` done, and end; nothing is unbound."""
+        """Let the change that is being made come to its end, have `before` done, and end; nothing is unbound.
+
+        One that takes longer goes on in its thread, but allows and binds no more: another agent may have given the
+        role away by then.
+        """
         self._core = decide.close(self._core)
-        await self._at_rest()
+        if not await self.ending.at_rest():
+            log.error(
+                "%s: a change has not come to its end: it allows and binds nothing more", self._here.name
+            )
+        self._closed = True
         if before is not None:
             await before()
         for timer in (self._again, self._timer):
@@ -222,10 +185,10 @@ class Shell:
     # What is known
 
     def _lifetime(self, vip: Vip) -> int:
-        return lease_watch.lifetime(self._core, vip, clock())
+        return -1 if self._closed else lease_watch.lifetime(self._core, vip, clock())
 
     def _holds(self) -> bool:
-        return lease_watch.holds(self._core, clock())
+        return not self._closed and lease_watch.holds(self._core, clock())
 
     def _number(self) -> "tuple[int, asyncio.Future[Outcome]]":
         self._numbers += 1
@@ -236,14 +199,10 @@ class Shell:
     def _take(self, step: Step) -> None:
         """Know what is known from now on, and do what follows."""
         before, (self._core, follows) = self._core, step
-        held = self._core.held
         if self._core.offline != before.offline:
             self._memory.keep_offline(offline=self._core.offline)
         self._tell(self._core)
-        granted = held.lease.until == FOREVER and self._core.site.is_writer(self._core.status)
-        (self._granted.set if granted else self._granted.clear)()
-        if self._core.work is None and is_calm(self._core):
-            self._rest.set()
+        self.ending.look()
         for action in follows:
             self._do(action)
         if self._watching:
@@ -280,7 +239,7 @@ class Shell:
         match action:
             case actions.Answer(order, outcome):
                 self._answer(order.number, outcome)
-                self._ordered.set()
+                self.ending.ordered()
             case actions.AnswerClear(number, outcome):
                 self._answer(number, outcome)
             case actions.Confirm():
