@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mmm.agent.act import rejoin_order
 from mmm.agent.act.agent import Agent
+from mmm.agent.act.rejoin_order import RejoinOrder
 from mmm.config.model import Cluster
 from mmm.network.arp import Announcer
 from mmm.wire.rejoin import Came
@@ -71,20 +72,19 @@ async def test_a_copy_that_is_announced_or_sent_goes_on(
 
 async def test_an_ordered_rebuild_begins_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not answered yet is asked of the next agent again: `mmm_rejoin` was started twice."""
-    begins, answers = asyncio.Event(), asyncio.Event()
+    begins, answers = threading.Event(), threading.Event()
 
-    async def slow(*_: object) -> Came:
+    def slow(*_: object) -> Came:
         begins.set()
-        await answers.wait()
+        answers.wait(LIMIT)
         return Came(begun=True, lines=())
 
-    monkeypatch.setattr(rejoin_order.asyncio, "to_thread", slow)
+    monkeypatch.setattr(RejoinOrder, "_start", slow)
     async with running(tmp_path, monkeypatch):
         old = Old(tmp_path)
         async with at_work(old.agent, old.announcer):
             rebuilt = asyncio.create_task(old.agent.answer(b"REJOIN|1|db1|FROM:db2", MONITOR))
-            async with asyncio.timeout(LIMIT):
-                await begins.wait()
+            assert await asyncio.to_thread(begins.wait, LIMIT)
             assert (await old.ask(ORDER)).startswith(b"OK: Status applied")
             assert old.learned.empty()
             answers.set()

@@ -172,7 +172,7 @@ async def _play(vector: Json, monkeypatch: pytest.MonkeyPatch) -> set[str]:
                     answer = garbage.answer
             else:
                 await agent.reassert()
-                await agent._shell._at_rest()
+                await agent._shell.ending.at_rest()
             found = set(_differences(step, agent, machine, answer, conf))
             if found:
                 return found
