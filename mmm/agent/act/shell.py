@@ -73,9 +73,7 @@ class Shell:
         self._changes = Changes(conf, interface, self.steps, lambda: self._core.held, known)
         self._rivals = Rivals(conf, self.heard)
         self.staying = Staying(self._memory, self._rivals, lambda: self._core, self._take, self._run)
-        self.ending = Ending(
-            here.name, lambda: self._core, lambda: self.staying.ask(agreed=self._is_agreed())
-        )
+        self.ending = Ending(here.name, lambda: self._core, self._ask_to_stay)
         self._numbers = 0
         self._answers: dict[int, asyncio.Future[Outcome]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -189,6 +187,9 @@ class Shell:
 
     def _holds(self) -> bool:
         return not self._closed and lease_watch.holds(self._core, clock())
+
+    async def _ask_to_stay(self) -> None:
+        await self.staying.ask(agreed=self._is_agreed())
 
     def _number(self) -> "tuple[int, asyncio.Future[Outcome]]":
         self._numbers += 1
