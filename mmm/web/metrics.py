@@ -32,6 +32,8 @@ class Metrics:
         self._moves: Counter[tuple[str, str]] = Counter()
         self._changes: Counter[tuple[str, str]] = Counter()
         self._lost = Counter[bool]()
+        self._losses: dict[tuple[str, str], list[int | None]] = {}
+        """All estimates of what a failover has lost, by the hosts from and to which the writer went."""
         self._left: dict[str, str] = {}
         """Why the VIPs that nobody holds were taken from their hosts."""
         self._took = Histogram(
@@ -52,12 +54,27 @@ class Metrics:
         match event.get("code"):
             case "state":
                 self._changes[str(fields.get("host")), str(fields.get("after"))] += 1
+                if fields.get("after") == "ONLINE":
+                    self._is_back(str(fields.get("host")))
             case "moved":
                 self._moved(change, str(fields.get("vip")), arrived=bool(fields.get("target")))
+                self._is_back(str(fields.get("target")))
             case "loss":
-                most = (change.get("loss") or {}).get("most")
-                self._lost[True] += most or 0
-                self._lost[False] += most is None
+                self._estimated(change.get("loss") or {})
+
+    def _estimated(self, loss: Values) -> None:
+        """Count by how much a failover has lost more than was known of it, and once that nobody knew."""
+        most: int | None = loss.get("most")
+        known = self._losses.setdefault((str(loss.get("host")), str(loss.get("taker"))), [])
+        if most is None:
+            self._lost[False] += None not in known
+        else:
+            self._lost[True] += max(0, most - max((each for each in known if each is not None), default=0))
+        known.append(most)
+
+    def _is_back(self, host: str) -> None:
+        """Take what is lost from now on with a host for that of another failover: it had the writer in between."""
+        self._losses = {hosts: known for hosts, known in self._losses.items() if hosts[0] != host}
 
     def _moved(self, change: Values, vip: str, *, arrived: bool) -> None:
         """Count a move when it has come to a host, by the reason for which the VIP was taken from the one before."""
@@ -108,11 +125,11 @@ class Metrics:
         yield moves
         yield changes
         yield CounterMetricFamily(
-            "mmm_lost_transactions", "Transactions that failovers have lost at most, where that is known.",
+            "mmm_lost_transactions", "What failovers have lost at most, by the highest estimate of each.",
             value=self._lost[True],
         )  # fmt: skip
         yield CounterMetricFamily(
-            "mmm_unknown_losses", "Failovers of which nobody knows how many transactions they have lost.",
+            "mmm_unknown_losses", "Failovers of which nobody knew, for a while at least, what they have lost.",
             value=self._lost[False],
         )  # fmt: skip
 
