@@ -10,8 +10,14 @@ from pathlib import Path
 import pytest
 
 from mmm.control.proxies.command import MAKERS, run
+from mmm.monitor.report.history import Entry, entry
+from mmm.monitor.report.notices import Message, environment
+from mmm.monitor.world.happened import Happened
+from mmm.monitor.world.host import State
+from mmm.monitor.world.world import World
 from mmm.sandbox.machines.conf import WRITER_IP, Conf
 from mmm.wire.command import PROXIES
+from tests.unit.worlds import WRITER, show, world
 
 PROXIES_PAGE = Path(__file__).parents[2] / "docs/proxies.md"
 LOADED = ["LOAD MYSQL SERVERS TO RUNTIME;", "SAVE MYSQL SERVERS TO DISK;"]
@@ -127,34 +133,75 @@ def test_maxscale_moves_nothing_itself(tmp_path: Path, capsys: pytest.CaptureFix
     assert text.count("servers=db1,db2,db3\n") == 2
 
 
+class Told:
+    """ProxySQL's program of docs/proxies.md, as the monitor runs it."""
+
+    def __init__(self, folder: Path) -> None:
+        (text,) = re.findall(r"^    #!/bin/sh\n(?:    .*\n)+", PROXIES_PAGE.read_text(), re.MULTILINE)
+        self._text = textwrap.dedent(text)
+        self._folder = folder
+        self.program("mysql", f"cat > {folder}/told")
+
+    def program(self, name: str, does: str) -> None:
+        """Put a program in the PATH."""
+        (self._folder / name).write_text(f"#!/bin/sh\n{does}\n")
+        (self._folder / name).chmod(0o755)
+
+    def shows(self, now: World) -> None:
+        """Have mmm_control answer `show` of cluster C1 by that world."""
+        (self._folder / "show").write_text(show(now))
+        self.program("mmm_control", f'[ "$*" = "@C1 show" ] && cat {self._folder}/show')
+
+    def run(self, *entries: Entry) -> tuple[int, list[str]]:
+        """Return the exit status of the program that is told this, and what ProxySQL gets."""
+        variables = environment(Message(entries), "C1")
+        done = subprocess.run(
+            ["/bin/sh", "-u", "-c", self._text],
+            env={**variables, "PATH": f"{self._folder}:{os.environ['PATH']}"},
+            check=False,
+        )
+        told = self._folder / "told"
+        return done.returncode, told.read_text().splitlines() if told.exists() else []
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Told:
+    return Told(tmp_path)
+
+
+def gone(host: str) -> Entry:
+    return entry(1.0, Happened("state", {"host": host, "before": State.ONLINE, "after": State.HARD_OFFLINE}))
+
+
+SEVERAL = world({WRITER: "db1"}, {"db2": State.HARD_OFFLINE, "db3": State.REPLICATION_DELAY})
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_the_program_that_tells_proxysql_sets_each_host_to_what_it_is(told: Told, count: int) -> None:
+    told.shows(SEVERAL)
+    status, (*lines, load, save) = told.run(*(gone("db2") for _ in range(count)))
+    assert (status, load, save) == (0, *LOADED)
+    sets = re.compile(r"UPDATE mysql_servers SET status='(\w+)' WHERE hostgroup_id=20 AND hostname='(\S+)';")
+    found = {match[2]: match[1] for match in map(sets.fullmatch, lines) if match}
+    names = {"db1": "ONLINE", "db2": "OFFLINE_SOFT", "db3": "OFFLINE_SOFT"}
+    assert found == {SEVERAL.conf.hosts[name].ip: each for name, each in names.items()}
+    assert len(lines) == len(names)
+
+
 @pytest.mark.parametrize(
-    ("host", "to", "told"),
+    ("program", "does"),
     [
-        (
-            "db3",
-            "HARD_OFFLINE",
-            "UPDATE mysql_servers SET status='OFFLINE_SOFT' WHERE hostgroup_id=20 AND hostname='10.77.0.7';",
-        ),
-        (
-            "db3",
-            "ONLINE",
-            "UPDATE mysql_servers SET status='ONLINE' WHERE hostgroup_id=20 AND hostname='10.77.0.7';",
-        ),
-        ("db9", "ONLINE", ""),
+        ("mmm_control", "exit 3"),
+        ("mmm_control", "echo nothing that it knows"),
+        ("mysql", "cat >/dev/null; exit 1"),
     ],
 )
-def test_the_program_that_tells_proxysql_tells_what_has_become_of_a_host(
-    host: str, to: str, told: str, tmp_path: Path
+def test_the_program_that_tells_proxysql_fails_where_it_could_not(
+    told: Told, program: str, does: str
 ) -> None:
-    (text,) = re.findall(r"^    #!/bin/sh\n(?:    .*\n)+", PROXIES_PAGE.read_text(), re.MULTILINE)
-    text = textwrap.dedent(text).replace("/etc/mysql-mmm/proxysql_hosts", str(tmp_path / "hosts"))
-    (tmp_path / "hosts").write_text("db2 10.77.0.5\ndb3 10.77.0.7\n")
-    (tmp_path / "mysql").write_text(f"#!/bin/sh\ncat > {tmp_path}/told\n")
-    (tmp_path / "mysql").chmod(0o755)
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "MMM_HOST": host, "MMM_TO": to}
-    subprocess.run(["/bin/sh", "-u", "-c", text], env=environment, check=True)
-    said = (tmp_path / "told").read_text().splitlines() if (tmp_path / "told").exists() else []
-    assert said == ([told, *LOADED] if told else [])
+    told.shows(SEVERAL)
+    told.program(program, does)
+    assert told.run(gone("db2")) == (1, [])
 
 
 def test_what_was_not_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
