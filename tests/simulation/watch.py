@@ -18,6 +18,7 @@ from mmm.monitor.decide.found import Found
 from mmm.monitor.decide.turn import Assigned, Lost, Turn
 from mmm.monitor.states.table import Change
 from mmm.monitor.world.host import State
+from mmm.monitor.world.move import Move, Phase
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import Mode, World
 from tests.simulation.books import CutOff, FirstStart, Losses, ViolationError
@@ -168,11 +169,21 @@ class Watch:
         for failed in after.failed_moves:
             if failed in before.failed_moves:
                 continue
+            if failed.phase is Phase.PROMOTING:
+                self._went_on(failed, after)
+                continue
             link = after.hosts[failed.source].agent
             told = link.told is not None and failed.vip in link.told.vips
             if after.owner[failed.vip] != failed.source or not told:
                 raise ViolationError(f"{failed} has failed, {after.owner[failed.vip]} has the role")
             self.failed_moves += 1
+
+    def _went_on(self, failed: Move, after: World) -> None:
+        """Check that a role which goes on to a third host could not go back."""
+        owner = after.owner[failed.vip]
+        if owner in (failed.source, failed.target) or after.can_take(failed.source):
+            raise ViolationError(f"{failed} has failed, {owner} gets the role")
+        self.limits["a planned move went on to a third host"] += 1
 
     def turned(self, turn: Turn, now: float) -> None:
         """Check a turn in which something changed."""

@@ -104,7 +104,8 @@ def _moved(world: World, awaited: Awaited, vip: Vip) -> Verdict | None:
             return None
         return Verdict("not_moved_back", {**about, "cause": move.cause, **_agent(world, move.source)})
     if (failed := world.could_not_go_to(vip, host)) is not None:
-        return Verdict("moved_back", {**about, "cause": failed.cause})
+        code = "moved_back" if owner == failed.source else "moved_on"
+        return Verdict(code, {**about, "cause": failed.cause})
     return Verdict("keeps", {**about, **_agent(world, awaited.source)})
 
 

@@ -268,6 +268,7 @@ REFUSED: Texts = {
     "waits_endless": "ordered, and will be done as soon as possible: {why}",
     "not_moved_back": _not_moved_back,
     "moved_back": _NOT_MOVED + ": {owner} keeps it: {cause}",
+    "moved_on": lambda of: f"{_NOT_MOVED.format(**of)}: {of['cause']}; it goes to {of['owner'] or 'nobody'}",
     "keeps": _keeps,
     "source_silent": _source_silent,
     "not_confirmed": _not_confirmed,

@@ -75,7 +75,12 @@ def _move(before: World, after: World) -> Iterator[Notice]:
         back = f"{move.source} gets it back, {move.target} did not take it"
         yield logging.ERROR, f"{move.vip}: {back}: {move.cause}"
     for failed in after.failed_moves:
-        if before.move is not None and failed not in before.failed_moves:
+        if before.move is None or failed in before.failed_moves:
+            continue
+        if failed.phase is Phase.PROMOTING:
+            on = f"{after.owner[failed.vip]} gets it, {failed.target} did not take it"
+            yield logging.ERROR, f"{failed.vip}: {on}: {failed.cause}"
+        else:
             took = 1e3 * (failed.since - before.move.since)
             yield logging.WARNING, f"{failed.vip}: {failed.source} has it again, {took:.0f} ms after that"
 

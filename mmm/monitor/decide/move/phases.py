@@ -4,6 +4,9 @@
     PROMOTING   the new holder applies what the old one has, and takes the role
     RETURNING   one of the two could not: the old holder is to have the role as before
 
+Where the new holder could not, and the old one cannot have the role again, as its machine goes down or it has failed,
+a third host is the new holder, and the move is PROMOTING still.
+
 Who is told what follows from who is to have the role, so a move consists of its phase alone. A monitor that starts in
 the middle of a move recognises it by what it sees: see `resumed`.
 """
@@ -14,7 +17,7 @@ from mmm.config.model import Vip
 from mmm.monitor.assess import promotion, slaves_first
 from mmm.monitor.world.host import State
 from mmm.monitor.world.move import Failed, Move, Phase, Unfit
-from mmm.monitor.world.world import World
+from mmm.monitor.world.world import Mode, World
 from mmm.wire.status import Status
 
 TELL_LIMIT = 5.0
@@ -74,11 +77,16 @@ def confirmed(world: World, host: str, sent: Status, now: float) -> World:
     if move.phase is not Phase.RETURNING and host == move.target and move.vip in sent.vips:
         return replace(world, move=None)
     if move.phase is Phase.RETURNING and host == move.source and move.vip in sent.vips:
-        others = (
-            tried for tried in world.failed_moves if (tried.vip, tried.target) != (move.vip, move.target)
-        )
-        return replace(world, move=None, failed_moves=(*others, replace(move, since=now)))
+        return replace(_noted(world, replace(move, since=now)), move=None)
     return world
+
+
+def _noted(world: World, failed: Move) -> World:
+    """Return the world that knows of a move that has failed, and of no earlier one of that role to that host."""
+    others = (
+        tried for tried in world.failed_moves if (tried.vip, tried.target) != (failed.vip, failed.target)
+    )
+    return replace(world, failed_moves=(*others, failed))
 
 
 def may_try_again(world: World, now: float) -> World:
@@ -101,9 +109,7 @@ def failed(world: World, host: str, sent: Status, why: Failed, now: float, *, un
             return _back(world, move, why, now)
         return replace(world, move=None)
     promoting = move.phase is Phase.PROMOTING and host == move.target and move.vip in sent.vips
-    if promoting and undone and world.can_take(move.source):
-        return _back(world, move, why, now)
-    return world
+    return _elsewhere(world, move, why, now) if promoting and undone else world
 
 
 def waits_for_promise(world: World, host: str, sent: Status, over: float) -> bool:
@@ -123,20 +129,22 @@ def waits_for_promise(world: World, host: str, sent: Status, over: float) -> boo
 
 
 def overdue(world: World, now: float) -> World:
-    """Return the world without a move whose new holder has not been told and will not be in time."""
+    """Return the world in which a role goes elsewhere whose new holder has not been told and will not be in time."""
     move = world.move
     if move is None or move.phase is not Phase.PROMOTING or world.owner[move.vip] != move.target:
         return world
-    if move.vip in world.hosts[move.target].agent.may_hold or not world.can_take(move.source):
+    if move.vip in world.hosts[move.target].agent.may_hold:
         return world
     target = world.hosts[move.target]
-    if slaves_first.waits_for_mmm2(world, move.target):
+    tried_before = world.holders(move.vip) and not world.can_take(move.source)
+    if tried_before or slaves_first.waits_for_mmm2(world, move.target):
         return replace(world, move=replace(move, since=now))  # its time begins when they have answered
     if target.state is not State.ONLINE or target.agent.unreachable:
-        return _back(world, move, Failed("unfit", {"unfit": unfit(world, move.target, move.vip.role)}), now)
+        why = Failed("unfit", {"unfit": unfit(world, move.target, move.vip.role)})
+        return _elsewhere(world, move, why, now)
     if now - move.since > TELL_LIMIT:
         busy = Failed("agent_busy", {"host": move.target, "seconds": TELL_LIMIT})
-        return _back(world, move, busy, now)
+        return _elsewhere(world, move, busy, now)
     return world
 
 
@@ -166,6 +174,28 @@ def _not_promoted(world: World, name: str) -> Unfit:
         return Unfit("stands_back", {"host": name, "other": world.hold.host})
     lack = promotion.lacks(world, name)
     return Unfit("can_take", {"host": name}) if lack is None else Unfit("lacks", {"host": name, "lack": lack})
+
+
+def _elsewhere(world: World, move: Move, why: Failed, now: float) -> World:
+    """Return the world in which the old holder, or a third host, is to have the role that the new one has not taken.
+
+    Where neither can have it all stays as it is: the new one is told again. In other modes than active the role goes
+    to nobody whom the admin has not named.
+    """
+    if world.can_take(move.source):
+        return _back(world, move, why, now)
+    role = world.conf.roles[move.vip.role]
+    others = [
+        name
+        for name in promotion.eligible(world, role)
+        if name not in (move.source, move.target) and not world.could_not_go_to(move.vip, name)
+    ]
+    if world.mode is not Mode.ACTIVE or not others:
+        return world
+    target = role.prefer if role.prefer in others else others[0]
+    world = _noted(world.with_owner({move.vip: target}), replace(move, since=now, cause=why))
+    world = world.with_agent(move.target, world.hosts[move.target].agent.due())  # it lets go first
+    return replace(world, move=replace(move, target=target, since=now))
 
 
 def _back(world: World, move: Move, why: Failed, now: float) -> World:
