@@ -10,7 +10,6 @@ from mmm.monitor.command.command_result import Awaited
 from mmm.monitor.decide.move.phases import TELL_LIMIT
 from mmm.monitor.report.log_lines import between
 from mmm.monitor.world.events import Answer, Answered
-from mmm.monitor.world.host import State
 from mmm.monitor.world.link import Ordered
 from mmm.monitor.world.orders import Tell
 from mmm.monitor.world.world import Mode, World
