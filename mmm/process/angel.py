@@ -65,11 +65,12 @@ def supervise(
     seconds. `duties` are looked at when they are due.
     """
     failures: tuple[float, ...] = ()
-    missed_hup = False
-    while True:
+    try:
         pid = _start(worker)
-        if missed_hup:
-            os.kill(pid, signal.SIGHUP)
+    except OSError as error:
+        log.error("the worker cannot be started: %s", error.strerror or error)
+        return 1
+    while True:
         ended = _watch(pid, stop_limit, duties)
         if ended.asked:
             return 0 if ended.status == 0 else 1
@@ -86,10 +87,32 @@ def supervise(
                 return 1
             case Again(delay, failures):
                 log.error("worker %s; starting it again %s", _how(ended.status), _when(delay))
-                number = _asked_within(delay, duties)
-                if number in ENDING:
+                again = _start_after(delay, worker, policy.delay, duties)
+                if again is None:
                     return 0
-                missed_hup = number == signal.SIGHUP
+                pid = again
+
+
+def _start_after(delay: float, worker: Worker, pause: float, duties: Sequence[Duty]) -> int | None:
+    """Return the pid of a worker that is started after `delay` seconds, None where the angel is to end instead.
+
+    Where the machine has no room for a process that is tried again every `pause` seconds.
+    """
+    missed_hup = False
+    while True:
+        number = _asked_within(delay, duties)
+        if number in ENDING:
+            return None
+        missed_hup = missed_hup or number == signal.SIGHUP
+        try:
+            pid = _start(worker)
+        except OSError as error:
+            why, delay = error.strerror or error, pause
+            log.error("the worker cannot be started: %s; starting it again %s", why, _when(delay))
+            continue
+        if missed_hup:
+            os.kill(pid, signal.SIGHUP)
+        return pid
 
 
 def run(worker: Worker) -> int:
@@ -111,6 +134,7 @@ def run(worker: Worker) -> int:
 
 
 def _start(worker: Worker) -> int:
+    """Return the pid of a new worker; raises OSError."""
     angel = os.getpid()
     gc.freeze()  # so that the worker's collections do not copy all that it shares with the angel
     pid = os.fork()

@@ -70,7 +70,12 @@ class Companion:
 
     def _start(self) -> None:
         self._began, parent = clock(), os.getpid()
-        self._pid = os.fork()
+        try:
+            self._pid = os.fork()
+        except OSError as error:
+            why = error.strerror or error
+            log.error("%s cannot be started: %s; it is tried again in %g s", self._name, why, AGAIN)
+            return
         if self._pid == 0:
             status = 1
             try:

@@ -111,8 +111,12 @@ def serve(service: Service, worker: Worker, beside: Beside | None = None) -> int
 def _in_background(service: Service, worker: Worker, beside: Beside) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
-    reader, writer = os.pipe()
-    child = os.fork()
+    try:
+        reader, writer = os.pipe()
+        child = os.fork()
+    except OSError as error:
+        _say(f"{service.program}: no process can be started: {error.strerror or error}")
+        return 1
     if child == 0:
         status = 1
         try:

@@ -70,7 +70,12 @@ class Ward:
         self._began, self._tried = clock(), self._deadline.value
         late = self._began - self._tried
         log.critical("the worker is %.1f s late, dead or stuck: the angel acts in its place", late)
-        self._pid = os.fork()
+        try:
+            self._pid = os.fork()
+        except OSError as error:
+            why = error.strerror or error
+            log.critical("the angel has no process to act in: %s; it tries again in %g s", why, AGAIN)
+            return
         if self._pid == 0:
             status = 1
             try:
