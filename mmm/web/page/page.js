@@ -2,6 +2,8 @@
 "use strict";
 
 const PERIOD = 3000;
+// Longer than mmm_web waits itself: 2 s for the monitor that leads, 6 s for its status.
+const LIMIT = 10000;
 const KINDS = { ONLINE: "good", ADMIN_OFFLINE: "poor", AWAITING_RECOVERY: "poor", REPLICATION_DELAY: "poor" };
 const LEVELS = { OK: "good-text", WARNING: "poor-text", CRITICAL: "bad-text" };
 
@@ -190,7 +192,7 @@ async function refresh() {
     if (asking) return;
     asking = true;
     try {
-        const answer = await fetch("api/status", { cache: "no-store" });
+        const answer = await fetch("api/status", { cache: "no-store", signal: AbortSignal.timeout(LIMIT) });
         const told = await answer.json();
         if (answer.ok) last = told;
         else if (told.last) last = told.last;
@@ -203,6 +205,19 @@ async function refresh() {
     }
 }
 
+let changes = null;
+
+// A browser has six connections to a server, for all its tabs together: a tab that nobody sees keeps none.
+function follow() {
+    changes?.close();
+    changes = document.hidden ? null : new EventSource("api/follow");
+    changes?.addEventListener("message", refresh);
+}
+
 refresh();
 setInterval(refresh, PERIOD);
-new EventSource("api/follow").addEventListener("message", refresh);
+follow();
+document.addEventListener("visibilitychange", () => {
+    follow();
+    refresh();
+});
