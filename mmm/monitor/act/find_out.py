@@ -104,7 +104,9 @@ class Finder:
             case ReadConf():
                 return await self._read()
             case MoveEnds():
-                await self.until(lambda world: not (world.move and world.leadership.may_order), MOVE_ENDS)
+                await self.until(
+                    lambda world: not (world.moves_by_order and world.leadership.may_order), MOVE_ENDS
+                )
                 return Heard(self._world(), time.monotonic())
             case LetGo(vips):
                 await self._have_let_go(vips)

@@ -9,7 +9,7 @@ from mmm.monitor.command.texts import Verdict, unknown_host
 from mmm.monitor.decide import waiting
 from mmm.monitor.world.happened import Happened
 from mmm.monitor.world.host import State
-from mmm.monitor.world.world import World
+from mmm.monitor.world.world import Mode, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +60,20 @@ def outcome(world: World, awaited: Awaited | NextLeader) -> Verdict | None:
     """Return the answer to a command that awaits something, None while it is under way.
 
     Where it waits for a host that cannot be told, and that has no end by itself, the answer says so at once. So it does
-    where the host is not in the state that was ordered any more, and where another conf has not got what is awaited.
+    where the monitor was switched into passive mode meanwhile, where the host is not in the state that was ordered any
+    more, and where another conf has not got what is awaited.
     """
     if isinstance(awaited, NextLeader):
         return came_of(world, awaited)
     if (gone := _gone(world, awaited)) is not None:
         return gone
-    if awaited.vip is not None:
-        return _moved(world, awaited, awaited.vip)
+    answer = _entered(world, awaited) if awaited.vip is None else _moved(world, awaited, awaited.vip)
+    if answer is None and world.mode is Mode.PASSIVE and world.hosts[awaited.host].agent.in_flight is None:
+        return Verdict("waits_for_mode")
+    return answer
+
+
+def _entered(world: World, awaited: Awaited) -> Verdict | None:
     host = world.hosts[awaited.host]
     if host.state is not awaited.state:
         about = {"host": awaited.host, "ordered": awaited.state, "state": host.state, "why": host.why or ""}

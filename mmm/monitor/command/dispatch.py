@@ -15,7 +15,6 @@ from mmm.monitor.command.command_result import Result, cannot_hold
 from mmm.monitor.command.texts import Verdict, unknown_host
 from mmm.monitor.decide.turn import become_active
 from mmm.monitor.world.host import State
-from mmm.monitor.world.move import Move
 from mmm.monitor.world.passive import PassiveCause
 from mmm.monitor.world.world import Mode, World
 
@@ -129,7 +128,7 @@ def _in_mode(world: World, mode: Mode) -> Asking[Result]:
 
     Half of one would leave nobody to write, for as long as that mode lasts.
     """
-    if mode is Mode.PASSIVE and world.move is not None:
+    if mode is Mode.PASSIVE and world.moves_by_order:
         world = (yield MoveEnds()).world
     return _set_mode(world, mode)
 
@@ -145,12 +144,16 @@ def _set_mode(world: World, mode: Mode) -> Result:
         world = become_active(world)
     done = Verdict("mode", said)
     if mode is Mode.PASSIVE:
-        done = done if world.move is None else _amid(world.move, said)
+        done = _amid(world, said) if world.moves_by_order else done
         world = replace(world, passive_cause=PassiveCause("by_admin"), move=None)
     return Result(replace(world, mode=mode), done)
 
 
-def _amid(move: Move, said: dict[str, str]) -> Verdict:
+def _amid(world: World, said: dict[str, str]) -> Verdict:
+    move = world.move
+    if move is None:
+        about = {"role": world.conf.active_master_role, "host": world.forced}
+        return Verdict("mode_amid_forced", {**said, **about})
     return Verdict("mode_amid_move", {**said, "vip": move.vip, "source": move.source, "target": move.target})
 
 

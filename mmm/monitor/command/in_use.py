@@ -22,18 +22,21 @@ _REPLICATION = frozenset({"rep_threads", "rep_backlog"})
 
 def set_online(world: World, now: float, host: str, *, force: bool = False) -> Asking[Result]:
     """Take a host of the conf into use again."""
-    known = world.hosts[host]
-    if known.state is State.ONLINE:
-        if world.can_be_active_master(host) and failover_block.blocked(world):
-            return Result(failover_block.unblocked(world), Verdict("unblocked", {"host": host}))
-        return Result(world, Verdict("already_online"))
 
     def refused(world: World, now: float) -> Result | None:
+        if world.hosts[host].state is State.ONLINE:
+            return _already_online(world, host)
         answer = refusal(world, now, host, force=force)
         return None if answer is None else Result(world, answer)
 
     at = yield from answering(world, now, host, refused)
     return at if isinstance(at, Result) else _online(at.world, at.now, host)
+
+
+def _already_online(world: World, host: str) -> Result:
+    if world.can_be_active_master(host) and failover_block.blocked(world):
+        return Result(failover_block.unblocked(world), Verdict("unblocked", {"host": host}))
+    return Result(world, Verdict("already_online"))
 
 
 def refusal(world: World, now: float, host: str, *, force: bool = False) -> Verdict | None:
@@ -148,16 +151,17 @@ def _without(host: HostWorld, names: frozenset[str], now: float) -> Mapping[str,
 
 def set_offline(world: World, now: float, host: str) -> Asking[Result]:
     """Take a host of the conf out of use."""
-    if world.hosts[host].state is State.ADMIN_OFFLINE:
-        return Result(world, Verdict("already_offline"))
     at = yield from answering(world, now, host, lambda world, _: _not_in_use(world, host))
     return at if isinstance(at, Result) else _offline(at.world, at.now, host)
 
 
 def _not_in_use(world: World, host: str) -> Result | None:
+    """Return the answer where the host cannot be taken out of use, or is out of it; None where it can."""
     state = world.hosts[host].state
     if state in (State.ONLINE, State.REPLICATION_FAIL, State.REPLICATION_DELAY):
         return None
+    if state is State.ADMIN_OFFLINE:
+        return Result(world, Verdict("already_offline"))
     return Result(world, Verdict("not_in_use", {"host": host, "state": state}))
 
 

@@ -85,8 +85,13 @@ def _to_look_at(world: World, role: Role, host: str) -> LookAt:
 
 
 def _not_to_be_moved(world: World, role: Role, host: str) -> Result | None:
-    """Return the answer where the host cannot have the role, or has it, whatever its agent says."""
+    """Return the answer where the host cannot have the role, or has it, whatever its agent says.
+
+    The mode may have changed since the command came.
+    """
     state, vip = world.hosts[host].state, role.vips[0]
+    if world.mode is Mode.PASSIVE:
+        return Result(world, Verdict("passive"))
     if state is not State.ONLINE:
         return Result(world, Verdict("not_online", {"host": host, "state": state}))
     if refused := cannot_hold(world, role, host):
@@ -144,6 +149,8 @@ def _not_to_be_forced(
 ) -> Result | None:
     """Return the answer where the role cannot be forced to the host, has no need to be, or is there."""
     vip = role.vips[0]
+    if world.mode is Mode.PASSIVE:
+        return Result(world, Verdict("passive"))
     if not _master(world, role):
         return Result(world, Verdict("only_the_writer", {"role": world.conf.active_master_role}))
     stuck = _stuck(world, vip, host)

@@ -112,6 +112,18 @@ def _begun(world: World, now: float, order: Ordered, about: Mapping[str, object]
         return Result(world, Verdict("rejoin_aborted", about))
     if not order.stay_offline or host not in world.hosts:
         return Result(world, Verdict("rejoin_begun", about))
+    if not world.leadership.may_order:  # another monitor has come to lead meanwhile, and knows nothing of it
+        return Result(
+            world, Verdict("rejoin_begun_only", {**about, "leader": world.leadership.leader or None})
+        )
     if world.hosts[host].state is not State.ADMIN_OFFLINE:
         world = table.enter(world, host, State.ADMIN_OFFLINE, ByCommand("stays_offline"), now)
-    return Result(world, Verdict("rejoin_begun_offline", about))
+    return Result(_without_roles(world, host), Verdict("rejoin_begun_offline", about))
+
+
+def _without_roles(world: World, host: str) -> World:
+    """Return the world in which a host that is rebuilt serves nothing: one that fails in manual mode keeps its roles.
+
+    The data of the active master are never touched. Where it has become that meanwhile the tool refuses.
+    """
+    return world.with_owner(dict.fromkeys(world.vips_of(host) - world.master_vips))

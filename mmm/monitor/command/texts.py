@@ -117,6 +117,10 @@ DONE: Texts = {
         "Switched into {mode} mode, though the move of {vip} from {source} to {target} has not ended: nobody may have"
         " it. 'mmm_control set_active' goes on with it."
     ),
+    "mode_amid_forced": (
+        "Switched into {mode} mode, though {host} has not taken {role} yet: nobody may have it. 'mmm_control set_active'"
+        " goes on with it."
+    ),
     "already_there": "Role is already on '{host}'. Skipping command.",
     "moved": _moved,
     "has_none": "Host '{host}' has no role '{role}'. Nothing to move.",
@@ -130,6 +134,10 @@ DONE: Texts = {
     "rejoin_begun_offline": lambda of: (
         f"{said_of(of['lines'])}. '{of['host']}' stays ADMIN_OFFLINE afterwards, until 'mmm_control set_online"
         f" {of['host']}'. See 'mmm_control show'."
+    ),
+    "rejoin_begun_only": lambda of: (
+        f"{said_of(of['lines'])}. It does not stay ADMIN_OFFLINE: {of['leader'] or 'another monitor'} leads since;"
+        f" order 'mmm_control set_offline {of['host']}' there once it is ONLINE."
     ),
     "rejoin_aborted": lambda of: f"{said_of(of['lines'])}. See 'mmm_control history'.",
     "rejoin_dry_run": lambda of: "".join(
@@ -266,6 +274,7 @@ REFUSED: Texts = {
     "cannot_force": _cannot_force,
     "not_off": "'{host}' does not count as off: {why}",
     "waits_endless": "ordered, and will be done as soon as possible: {why}",
+    "waits_for_mode": "ordered, and will be done once the mode changes: nothing is sent in passive mode",
     "not_moved_back": _not_moved_back,
     "moved_back": _NOT_MOVED + ": {owner} keeps it: {cause}",
     "moved_on": lambda of: f"{_NOT_MOVED.format(**of)}: {of['cause']}; it goes to {of['owner'] or 'nobody'}",

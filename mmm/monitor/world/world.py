@@ -170,6 +170,11 @@ class World:
         """Return this world with that known of a host's agent."""
         return self.with_host(name, replace(self.hosts[name], agent=link))
 
+    @property
+    def moves_by_order(self) -> bool:
+        """Tell whether a role is being moved: as planned, or as the admin has forced it."""
+        return self.move is not None or self.forced is not None
+
     def could_not_leave(self, vip: Vip) -> Move | None:
         """Return the last planned move that failed lately of those by which the VIP was to leave its host."""
         failed = (move for move in reversed(self.failed_moves) if move.vip == vip)
