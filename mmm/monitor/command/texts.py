@@ -118,8 +118,8 @@ DONE: Texts = {
         " it. 'mmm_control set_active' goes on with it."
     ),
     "mode_amid_forced": (
-        "Switched into {mode} mode, though {host} has not taken {role} yet: nobody may have it. 'mmm_control set_active'"
-        " goes on with it."
+        "Switched into {mode} mode, though {host} has not taken {role} yet: nobody may have it."
+        " 'mmm_control set_active' goes on with it."
     ),
     "already_there": "Role is already on '{host}'. Skipping command.",
     "moved": _moved,
