@@ -15,6 +15,8 @@ FORCE = "FORCE"
 """A parameter of SET_STATUS behind the three that MMM 2.x knows: writes are to be allowed whatever is missing."""
 DETACH = "DETACH"
 """Another such parameter: the other master was lost, and the active master is not to replicate what it has."""
+ATTACH = "ATTACH"
+"""Its end for a host without the role: it is to replicate again, though nobody is active master."""
 PROBE = "PROBE"
 """Another one, with `stop` or `say`: before the writer's VIP is bound it is asked whether somebody has it."""
 PROBE_STOP, PROBE_SAY = f"{PROBE}:stop", f"{PROBE}:say"
@@ -63,6 +65,8 @@ class Status:
     """The writer role is to be taken though not everything may be there (rule 10.10)."""
     detach: bool = False
     """The active master is not to replicate from the other master, which was lost and is not compared yet (10.16)."""
+    attach: bool = False
+    """Nobody is active master, and the host is to replicate again from the one that wrote last (10.16)."""
     probe: str = ""
     """The writer's last host has not confirmed that it let go: somebody may have its VIP (10.19).
 
@@ -87,7 +91,8 @@ def set_status(
     host: str, status: Status, lease: LeaseOffer | None = None, void: Iterable[Stay] | None = None
 ) -> Request:
     """Return the request that makes `status` the agent's, with the lease for it, and the stays that are `void`."""
-    more = [FORCE] * status.force + [DETACH] * status.detach + [status.probe] * bool(status.probe)
+    more = [FORCE] * status.force + [DETACH] * status.detach + [ATTACH] * status.attach
+    more += [status.probe] * bool(status.probe)
     more += [salvage_field(status.salvage)] if status.salvage else []
     more += [catch_up_field(status.catch_up)] if status.catch_up else []
     if lease is not None:
@@ -104,6 +109,7 @@ def ordered_status(request: Request) -> Status:
         _status(request.params, "SET_STATUS"),
         force=FORCE in more,
         detach=DETACH in more,
+        attach=ATTACH in more,
         probe=probe,
         salvage=ordered_salvage(request),
         catch_up=ordered_catch_up(request),

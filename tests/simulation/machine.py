@@ -358,8 +358,9 @@ class Machine:
         if self.gtid:
             executed = GtidSet({name: ((1, last),) for name, last in self.has.items()})
             return Transactions(
-                self.clock.now, self.name, executed, source_ip=source.ip, source_port=source.mysql_port
-            )
+                self.clock.now, self.name, executed, source_ip=source.ip, source_port=source.mysql_port,
+                detached=self.detached,
+            )  # fmt: skip
         return Transactions(
             self.clock.now, self.name, None, _place(len(self.log)), source.ip, source.mysql_port,
             read=_place(self.applied), applied=_place(self.applied), detached=self.detached, server_id=self.server_id,

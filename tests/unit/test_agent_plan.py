@@ -323,6 +323,14 @@ CASES: list[tuple[str, Facts, Status, Seen, Past, tuple[Step, ...]]] = [
     ),
     ("nobody is", MASTER, status("ONLINE", master=""), seen(source=DETACHED), NOTHING, ()),
     (
+        "nobody is, and it is to get what the last writer has",
+        MASTER, Status("AWAITING_RECOVERY", attach=True), seen(source=DETACHED), NOTHING, (Attach(),),
+    ),
+    (
+        "though not while the admin has it out of use",
+        MASTER, Status("ADMIN_OFFLINE", attach=True), seen(source=DETACHED), NOTHING, (),
+    ),
+    (
         "out of use it does not replicate at all",
         MASTER, status("ADMIN_OFFLINE"), seen(source=DETACHED), NOTHING, (),
     ),

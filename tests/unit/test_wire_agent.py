@@ -64,6 +64,13 @@ def test_what_only_newer_agents_know_is_said_behind_what_the_classic_ones_read()
     assert ordered_status(agent.decode_request(line)) == status
 
 
+def test_a_host_without_the_role_is_told_to_replicate_again() -> None:
+    status = Status("ONLINE", attach=True)
+    line = b"SET_STATUS|1|db1|ONLINE|||ATTACH\n"
+    assert agent.encode_request(set_status("db1", status)) == line
+    assert ordered_status(agent.decode_request(line)) == status
+
+
 def test_what_a_newer_monitor_adds_is_ignored() -> None:
     request = agent.decode_request(b"SET_STATUS|2|db1|ONLINE||db2|LEASE:10:abc\n")
     assert request.version == 2

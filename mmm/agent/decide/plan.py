@@ -369,7 +369,7 @@ def _replication(wanted: Status, seen: Seen, known: Facts, past: Past) -> list[C
     if source.detached:
         follows = wanted.master not in {"", known.this}
         compared = not wanted.detach and writer
-        return [(Attach(),)] if follows or compared else []
+        return [(Attach(),)] if follows or compared or (wanted.attach and not writer) else []
     idle = past.unused or (past.fresh and source.asleep)  # what was stopped by hand on a host in use stays so
     # Where the monitor was passive for longer than the trap, the host is that before its agent hears that it is in use.
     waits = source.asleep and (past.unused or past.fresh) and wanted.state == REPLICATION_FAIL

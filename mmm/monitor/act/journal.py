@@ -152,6 +152,7 @@ class Chronicle:
         news = before.hosts[order.host].agent.told != order.status
         roles = ", ".join(map(str, order.status.vips)) or "no roles"
         detached = ", detached from the lost master" if order.status.detach else ""
+        detached += ", attached again" if order.status.attach else ""
         log.log(
             logging.INFO if news else logging.DEBUG,
             "%s: told %s, %s%s: %s in %.0f ms",

@@ -118,8 +118,11 @@ def _comparison(event: ReplicaChecked, host: HostWorld) -> Comparison:
 
 
 def _excused(world: World, event: ReplicaChecked) -> ReplicaChecked:
-    """Return the result of a detached replica: good where nobody else is the active master."""
+    """Return the result of a detached replica: good where nobody else is the active master, or wrote since."""
     if not event.detached or world.active_master not in (None, event.host):
+        return event
+    read = event.transactions
+    if world.active_master is None and read and divergence.is_left_detached(world, event.host, read):
         return event
     return replace(event, finding=replace(event.finding, outcome=Outcome.OK))
 

@@ -1,6 +1,7 @@
 """What a master that comes back has and others lack (rules 10.16, 10.28). Pure.
 
 keeps_away  tells whether the active master is detached from a lost one until the lost one is back in use
+attaches_again  tells whether a host that was detached so has to get what the last writer has, with nobody active master
 note      keeps what the active master had when a host was lost: later it may have fetched what that host has
 unshared  what a returning host has and the active master had not: by GTID, else by the active master's place in its
           binary log
@@ -49,6 +50,25 @@ def keeps_away(world: World, name: str) -> bool:
     What the lost one has and nobody got would arrive in the middle of newer transactions: an old row over a new one.
     """
     return world.active_master == name and bool(lost_masters(world, name))
+
+
+def attaches_again(world: World, name: str) -> bool:
+    """Tell whether the host, with nobody the active master, is to replicate again from the one it is detached from.
+
+    That one wrote last, and was not lost since. It is what the cluster goes on with: promoted as it is, the host would
+    lack what the other has written, and nobody would tell.
+    """
+    read = world.hosts[name].progress.transactions
+    return world.active_master is None and read is not None and is_left_detached(world, name, read)
+
+
+def is_left_detached(world: World, name: str, read: Transactions) -> bool:
+    """Tell whether the host, as `read`, is detached from the last writer, which was not lost: its data are missing."""
+    last = world.last_writer
+    if not read.detached or last in (None, name) or last not in world.hosts or world.hosts[last].is_lost:
+        return False
+    source = world.conf.hosts[last]
+    return (read.source_ip, read.source_port) == (source.ip, source.mysql_port)
 
 
 def lost_masters(world: World, name: str) -> tuple[str, ...]:

@@ -70,8 +70,8 @@ def wanted(world: World, name: str, now: float) -> Status:
     probe = _probe(world) if writes and world.unsure & world.master_vips else ""
     salvage = loss.to_salvage(world, name) if detach else ""
     first = behind_others.to_follow(world, name) if detach else ()
-    state = str(world.hosts[name].state)
-    return Status(state, vips, _master_for(world, name), force, detach, probe, salvage, first)
+    state, attach = str(world.hosts[name].state), divergence.attaches_again(world, name)
+    return Status(state, vips, _master_for(world, name), force, detach, attach, probe, salvage, first)
 
 
 def _probe(world: World) -> str:
@@ -172,7 +172,8 @@ def _says_the_same(world: World, name: str, status: Status, said: Status | None)
     """Tell whether the host knows all of `status` that concerns it: who is active master concerns slaves."""
     if said is None or world.conf.hosts[name].mode == "slave":
         return status == said
-    return (status.state, status.vips, status.detach) == (said.state, said.vips, said.detach)
+    ours, theirs = (status.vips, status.detach, status.attach), (said.vips, said.detach, said.attach)
+    return status.state == said.state and ours == theirs
 
 
 def _sent(world: World, order: Tell, now: float) -> World:
