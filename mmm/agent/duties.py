@@ -219,7 +219,7 @@ def _beside(file: ConfFile) -> Beside:
     """Return the fence, and the process that answers load balancers where the conf has a port for that."""
     if file.conf.is_witness:
         return Beside()
-    ward = Ward(lambda: fence(file.conf))
+    ward = Ward(lambda due: fence(file.conf, due))
     if not (file.conf.hosts[file.conf.this].health_port or is_needed(file.conf)):
         return Beside(ward)
     board = Board()

@@ -30,10 +30,12 @@ log = logging.getLogger(__name__)
 class Ward:
     """A deadline on `clock`, and the act that is due when it passes; `act` returns whether it succeeded.
 
+    It is told how to find out whether it is still due: the worker may move the deadline while it is under way.
+
     Made before the worker is forked. The worker calls `set`, the angel the rest.
     """
 
-    def __init__(self, act: Callable[[], bool]) -> None:
+    def __init__(self, act: Callable[[Callable[[], bool]], bool]) -> None:
         self._act = act
         self._deadline = ctypes.c_double.from_buffer(mmap.mmap(-1, ctypes.sizeof(ctypes.c_double)))
         self._done = NONE
@@ -80,12 +82,15 @@ class Ward:
             status = 1
             try:
                 signal.pthread_sigmask(signal.SIG_SETMASK, ())
-                status = 0 if self._act() else 1
+                status = 0 if self._act(self._is_due) else 1
             except Exception:
                 log.critical("the angel's act ended by an internal error", exc_info=True)
             finally:
                 shut_down()
                 os._exit(status)
+
+    def _is_due(self) -> bool:
+        return self._deadline.value == self._tried
 
     def _reap(self) -> None:
         if clock() - self._began >= LIMIT:
@@ -99,4 +104,4 @@ class Ward:
 
 def no_ward() -> Ward:
     """Return one that never has anything to do."""
-    return Ward(lambda: True)
+    return Ward(lambda _: True)

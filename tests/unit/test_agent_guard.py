@@ -3,16 +3,21 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from mmm.agent.act import fence as fence_module
 from mmm.agent.act import guard
 from mmm.agent.act.places import Places
+from mmm.agent.act.taken import Taken
 from mmm.clock import clock
 from mmm.config.load import Cluster
 from mmm.process.conf_file import ConfFile
+from mmm.process.watchdog import NONE, Ward
 from tests.unit.test_process_inspection import conf, here, without_bound_writer
 
 LIMIT = 60
@@ -77,7 +82,7 @@ class Fence:
     granted: int | None = None
     acts: int = 0
 
-    def __call__(self, _: Cluster) -> bool:
+    def __call__(self, *_: object) -> bool:
         self.acts += 1
         with Places(self.conf) as places:
             places.unbind(VIP)
@@ -145,3 +150,98 @@ def test_who_outlasts_the_angel_goes_by_the_same(
     monkeypatch.setattr(guard, "fence", fence)
     guard.outlast(overdue)
     assert fence.acts == acts
+
+
+def test_a_lease_that_is_granted_while_the_fence_is_under_way_is_left_alone(
+    overdue: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its note was dropped: load balancers were told that nobody holds the role, until the next order."""
+
+    def granted(places: Places, ip: str) -> list[str]:
+        places.bind(ip, 60)
+        return []
+
+    ended = Mock()
+    monkeypatch.setattr(fence_module, "_where", granted)
+    monkeypatch.setattr(fence_module, "end_clients_of", ended)
+    assert fence_module.fence(overdue)
+    with Places(overdue) as places:
+        assert places.left(VIP) > 50
+    ended.assert_not_called()
+
+
+def test_a_fence_that_is_not_due_any_more_takes_nothing(
+    overdue: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deny = Mock(return_value="")
+    monkeypatch.setattr(fence_module, "deny", deny)
+    assert fence_module.fence(overdue, lambda: False)
+    deny.assert_not_called()
+    with Places(overdue) as places:
+        assert VIP in places.held_until([VIP])
+
+
+def test_a_server_that_answers_when_the_role_is_granted_anew_is_left_writable(
+    overdue: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, session = Mock(), Mock()
+    monkeypatch.setattr(fence_module, "deny_writes", made)
+    assert not fence_module.deny(session, overdue, lambda: False)
+    session.close.assert_called_once()
+    made.assert_not_called()
+
+
+def test_only_what_was_found_is_dropped_also_where_another_process_holds_it_anew_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = Taken(f"{tmp_path}/a.pid"), Taken(f"{tmp_path}/a.pid")
+    ours.hold(VIP, 30)
+    found = ours.until(VIP)
+    theirs.hold(VIP, 60)
+    assert not ours.drop(VIP, found)
+    assert ours.left(VIP) > 50
+    again, rename = ours.until(VIP), Path.rename
+
+    def late(self: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "rename", rename)
+        theirs.hold(VIP, 90)  # after it was looked at, and before it is taken aside
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    assert not ours.drop(VIP, again)
+    assert ours.left(VIP) > 80
+    assert ours.drop(VIP, ours.until(VIP))
+    assert ours.drop(VIP, found), "nothing is held any more"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_another_thread_lets_go_while_it_is_renewed_is_not_held_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Load balancers were told for a whole lease that this host holds the role, which another one had by then."""
+    with Places(leased(tmp_path)) as places:
+        places.bind(VIP, 10)
+        left = places._taken.left
+
+        def looked(ip: str) -> float:
+            found = left(ip)
+            monkeypatch.setattr(places._taken, "left", left)
+            places.unbind(VIP)
+            return found
+
+        monkeypatch.setattr(places._taken, "left", looked)
+        places.renew(VIP, 10)
+        assert places.left(VIP) == 0
+
+
+def test_the_angels_act_is_told_when_its_worker_lives_after_all() -> None:
+    def act(due: Callable[[], bool]) -> bool:
+        before = due()
+        ward.set(NONE)  # as the worker does
+        return before and not due()
+
+    ward = Ward(act)
+    ward.set(0.0)
+    ward.look()
+    os.waitid(os.P_PID, ward._pid, os.WEXITED | os.WNOWAIT)
+    assert os.waitstatus_to_exitcode(os.waitpid(ward._pid, 0)[1]) == 0

@@ -89,7 +89,7 @@ def test_the_act_of_the_angel_is_tried_again_where_it_had_no_process(
     monkeypatch.setattr(os, "fork", fails(os.fork, times=2))
     acted = tmp_path / "acted"
 
-    def act() -> bool:
+    def act(_: object) -> bool:
         acted.touch()
         return True
 

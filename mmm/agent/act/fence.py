@@ -4,6 +4,7 @@ It runs in a child process of the angel. The VIP goes first, as that needs no an
 """
 
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -12,6 +13,7 @@ from mmm.agent.act.clients import SERVER_LIMIT, cut_off, end_clients_of, entranc
 from mmm.agent.act.places import Places
 from mmm.agent.act.server_session import ServerSession
 from mmm.config.model import Cluster
+from mmm.lease.rules import NEVER
 from mmm.mysql.server.read_only import deny_writes
 from mmm.mysql.session.connection import ErrorKind, MysqlError
 from mmm.network.vips import Interface, InterfaceError, NoInterfaceError
@@ -19,11 +21,22 @@ from mmm.network.vips import Interface, InterfaceError, NoInterfaceError
 log = logging.getLogger(__name__)
 
 
-def fence(conf: Cluster) -> bool:
-    """Have this host without the writer's VIP, read_only and its clients ended; returns whether all of it is so."""
+Due = Callable[[], bool]
+"""Tells whether the lease is still over: nothing is to be taken that was given anew."""
+
+
+def fence(conf: Cluster, due: Due = lambda: True) -> bool:
+    """Have this host without the writer's VIP, read_only and its clients ended; returns whether all of it is so.
+
+    So too where it is not `due` any more: the agent lives, and has been given the role anew.
+    """
+    with Places(conf) as places:
+        until = places.held_until([vip.ip for vip in conf.master_vips])
+    if not due():
+        return True
     with ThreadPoolExecutor(1) as threads:
-        denied = threads.submit(deny, ServerSession(agent_at(conf.hosts[conf.this])), conf)
-        gone = [_unbind(conf, vip.ip) for vip in conf.master_vips]
+        denied = threads.submit(deny, ServerSession(agent_at(conf.hosts[conf.this])), conf, due)
+        gone = [_unbind(conf, vip.ip, until.get(vip.ip, NEVER)) for vip in conf.master_vips if due()]
         return not denied.result() and all(gone)
 
 
@@ -37,10 +50,16 @@ def give_up_overdue(conf: Cluster) -> None:
         _unbind(conf, ip)
 
 
-def deny(session: ServerSession, conf: Cluster) -> str:
-    """Take no more writes, at once; returns why that is not so, empty when it is. The session is closed."""
+def deny(session: ServerSession, conf: Cluster, due: Due = lambda: True) -> str:
+    """Take no more writes, at once; returns why that is not so, empty when it is. The session is closed.
+
+    Nothing is done where it is not `due` any more once the server has let the agent in.
+    """
     try:
-        result = deny_writes(session.open(), grace=0.0, keep=kept_users(conf))
+        server = session.open()
+        if not due():
+            return ""
+        result = deny_writes(server, grace=0.0, keep=kept_users(conf))
     except MysqlError as error:
         # Where nothing listens nobody can write.
         return error.text if error.kind is not ErrorKind.REFUSED else ""
@@ -50,11 +69,12 @@ def deny(session: ServerSession, conf: Cluster) -> str:
     return ""
 
 
-def _unbind(conf: Cluster, ip: str) -> bool:
+def _unbind(conf: Cluster, ip: str, until: float | None = None) -> bool:
+    """Have the VIP gone; one without an address only where it is held as it was found, `until` a moment, if given."""
     with Places(conf) as interface:
         where = _where(interface, ip)
         try:
-            ended = take_away(interface, conf, ip)
+            ended = take_away(interface, conf, ip, lambda ip: interface.unbind_only(ip, until))
         except InterfaceError as error:
             log.error("fence: %s: %s", conf.this, error)
             return False
@@ -74,18 +94,23 @@ def _where(interface: Places, ip: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def take_away(interface: Interface, conf: Cluster, ip: str) -> int:
+def take_away(
+    interface: Interface, conf: Cluster, ip: str, unbind: Callable[[str], bool | None] | None = None
+) -> int:
     """Have the kernel end the clients that the server has not, and remove the VIP; returns how many there were.
 
     The server is not asked, for it may say nothing; but where clients come to the host's own address it tells which of
-    the connections to leave alone. An interface that is not there, as it was renamed, holds up nothing. Raises
+    the connections to leave alone. An interface that is not there, as it was renamed, holds up nothing. `unbind` stands
+    in for that of the interface, and says False where the VIP was to stay: so do its clients then. Raises
     InterfaceError.
     """
+    unbind = unbind or interface.unbind
     here, bound = conf.hosts[conf.this], ip not in {vip.ip for vip in conf.asked_vips}
     session = ServerSession(agent_at(here), SERVER_LIMIT)
     try:
         if not bound:
-            interface.unbind(ip)
+            if unbind(ip) is False:
+                return 0
             with suppress(MysqlError):
                 session.open()
         ended = 0
@@ -95,7 +120,7 @@ def take_away(interface: Interface, conf: Cluster, ip: str) -> int:
             ended = leaving.ended
         if bound:
             with suppress(NoInterfaceError):
-                interface.unbind(ip)
+                unbind(ip)
     finally:
         session.close()
         interface.unbind_elsewhere(ip)

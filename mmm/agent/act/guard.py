@@ -79,7 +79,7 @@ def _is_granted(conf: Cluster) -> bool:
 
 def _act(conf: Cluster) -> bool:
     log.critical("the lease of %s is over, and neither agent nor angel has acted", conf.active_master_role)
-    return fence(conf)
+    return fence(conf, lambda: not _is_granted(conf))
 
 
 def outlast(conf: Cluster) -> None:

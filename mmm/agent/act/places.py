@@ -5,6 +5,8 @@ So a role without an address is held, renewed, found and given up as one with an
 to know the difference.
 """
 
+import threading
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -32,6 +34,9 @@ class Places(Interface):
         self._script = VipScript(conf.scripts, here.cluster_interface)
         self._taken = Taken(here.pid_path or PID_PATH)
         self._taken.forget_others(self._told)
+        self._filing = threading.Lock()
+        self._dropped = Counter[str]()
+        """How often each was let go: what was found before that does not count any more."""
 
     def bound(self, ips: Collection[str] | None = None) -> dict[str, tuple[int, ...]]:
         """Return what stands here, and on the interface; as if each were bound as a single address."""
@@ -56,33 +61,48 @@ class Places(Interface):
         if ip not in self._told:
             super().bind(ip, lifetime)
             return
-        with _filed(ip):
+        with self._filed(ip):
             self._taken.hold(ip, lifetime)
         if ip in self._moved:
             try:
                 self._script.move(ip, here=True)
             except InterfaceError:
-                with _filed(ip):
-                    self._taken.drop(ip)
+                self._let_go(ip)
                 raise
 
     def unbind(self, ip: str) -> None:
         """Have `ip` held here no more."""
+        self.unbind_only(ip, None)
+
+    def unbind_only(self, ip: str, until: float | None) -> bool:
+        """Have `ip` held here no more, where that has no other end by now than this, if one is given.
+
+        Returns whether it is so: where not, another lease has begun meanwhile. It asks nothing of an address.
+        """
         if ip not in self._told:
             super().unbind(ip)
-            return
-        with _filed(ip):
-            self._taken.drop(ip)
+            return True
+        if not self._let_go(ip, until):
+            return False
         if ip in self._moved:
             self._script.move(ip, here=False)
+        return True
+
+    def _let_go(self, ip: str, until: float | None = None) -> bool:
+        with self._filed(ip):
+            self._dropped[ip] += 1
+            return self._taken.drop(ip, until)
 
     def renew(self, ip: str, lifetime: int) -> None:
         """Have `ip` stay for `lifetime` seconds or (0) for good where it is held, and not with a negative lifetime."""
         if ip not in self._told:
             super().renew(ip, lifetime)
-        elif lifetime >= 0 and (self._taken.left(ip) > 0 or self._is_unnoted(ip)):
-            with _filed(ip):
-                self._taken.hold(ip, lifetime)
+            return
+        before = self._dropped[ip]
+        if lifetime >= 0 and (self._taken.left(ip) > 0 or self._is_unnoted(ip)):
+            with self._filed(ip):
+                if self._dropped[ip] == before:  # else another thread has let it go
+                    self._taken.hold(ip, lifetime)
 
     def _is_unnoted(self, ip: str) -> bool:
         """Tell whether a program has an IP here though it said that it failed, so that nothing says until when."""
@@ -127,11 +147,12 @@ class Places(Interface):
         found = {ip: self._taken.until(ip) for ip in sorted(self._told & frozenset(ips))}
         return {ip: until for ip, until in found.items() if until != NEVER}
 
-
-@contextmanager
-def _filed(ip: str) -> Iterator[None]:
-    """Raise InterfaceError for what goes wrong with a file."""
-    try:
-        yield
-    except OSError as error:
-        raise InterfaceError(f"{error.filename}: cannot note who holds {ip}: {error.strerror}") from error
+    @contextmanager
+    def _filed(self, ip: str) -> Iterator[None]:
+        """Have the files for one thread at a time; raises InterfaceError for what goes wrong with one."""
+        with self._filing:
+            try:
+                yield
+            except OSError as error:
+                text = f"{error.filename}: cannot note who holds {ip}: {error.strerror}"
+                raise InterfaceError(text) from error

@@ -23,13 +23,7 @@ class Taken:
 
     def until(self, ip: str) -> float:
         """Return until when `ip` is held here: FOREVER for good, NEVER where it is not; the moment may have passed."""
-        boot, _, moment = promise_file.load(self._file(ip)).partition(" ")
-        if boot != promise_file.boot():
-            return NEVER
-        try:
-            return float(moment)
-        except ValueError:
-            return NEVER
+        return _moment(self._file(ip))
 
     def left(self, ip: str) -> float:
         """Return for how many seconds `ip` is held here: infinite for good, 0 where it is not any more."""
@@ -40,13 +34,32 @@ class Taken:
         moment = clock() + lifetime if lifetime else FOREVER
         file = self._file(ip)
         file.parent.mkdir(parents=True, exist_ok=True)
-        new = file.with_name(f"{file.name}.{os.getpid()}.{threading.get_ident()}.new")
+        new = _new(file)
         new.write_text(f"{promise_file.boot()} {moment}", "ascii")
         new.replace(file)
 
-    def drop(self, ip: str) -> None:
-        """Hold `ip` no more; nothing happens where it is not held. Raises OSError."""
-        self._file(ip).unlink(missing_ok=True)
+    def drop(self, ip: str, only: float | None = None) -> bool:
+        """Hold `ip` no more; where `only` is given, and it is held until another moment by now, it stays so.
+
+        Returns whether it is held no more by this. Another process may be at it at the same time. Raises OSError.
+        """
+        file = self._file(ip)
+        if only is None:
+            file.unlink(missing_ok=True)
+            return True
+        if _moment(file) != only:
+            return not file.exists()
+        aside = _new(file)
+        try:
+            file.rename(aside)  # what is put here from now on is somebody else's
+        except FileNotFoundError:
+            return True
+        dropped = _moment(aside) == only
+        if not dropped:
+            with suppress(FileExistsError):
+                os.link(aside, file)
+        aside.unlink()
+        return dropped
 
     def held_at(self, now: float) -> frozenset[str]:
         """Return all that is held here at a moment."""
@@ -65,6 +78,22 @@ class Taken:
 
     def _file(self, ip: str) -> Path:
         return Path(f"{self._pid_path}.holds.{ip}")
+
+
+def _moment(file: Path) -> float:
+    """Return what a file says, NEVER where it says nothing of this boot."""
+    boot, _, moment = promise_file.load(file).partition(" ")
+    if boot != promise_file.boot():
+        return NEVER
+    try:
+        return float(moment)
+    except ValueError:
+        return NEVER
+
+
+def _new(file: Path) -> Path:
+    """Return a name beside a file that nobody else uses at the moment."""
+    return file.with_name(f"{file.name}.{os.getpid()}.{threading.get_ident()}.new")
 
 
 def is_over(until: float, now: float) -> bool:
