@@ -95,13 +95,22 @@ class CutOff:
         run = max(check.check_period + check.timeout for check in checks) + conf.monitor.ping_interval
         self._tells = min(check.trap_period for check in checks) > run
         """All hosts have been missed once before the trap of the first ends."""
-        self._until = 0.0
+        self._until = self._late_until = 0.0
 
     def starts(self) -> None:
         """Note that a monitor starts: it has no trap before it, and judges by what it finds."""
         self._until = 0.0
 
-    def begins(self, world: World, machines: Mapping[str, Machine], until: float) -> None:
+    def late(self, now: float, until: float) -> None:
+        """Note that a check outlasts its timeout, as none of the real ones does: its host was well for all one knows.
+
+        That it fell silent with the others cannot be seen then.
+        """
+        self._late_until = max(self._late_until, until)
+        if now < self._until:
+            self._until = 0.0
+
+    def begins(self, world: World, machines: Mapping[str, Machine], until: float, now: float) -> None:
         """Note that the monitor's own network fails until then: where all hosts in use are well, it must see that."""
         used = [
             name
@@ -114,7 +123,8 @@ class CutOff:
             for name in used
             for check in ("ping", "mysql")
         )
-        if self._tells and well and len(used) > 1 and world.network_up:
+        seen = self._tells and well and now >= self._late_until
+        if seen and len(used) > 1 and world.network_up:
             self._until = max(self._until, until)
 
     def changed(self, change: Change, now: float) -> None:

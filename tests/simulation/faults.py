@@ -127,7 +127,7 @@ def _network_lost(cluster: Cluster, until: float) -> None:
 
 def _network_unseen(cluster: Cluster, until: float) -> None:
     if cluster.monitor is not None:
-        cluster.watch.cut_off.begins(cluster.monitor.world, cluster.machines, until)
+        cluster.watch.cut_off.begins(cluster.monitor.world, cluster.machines, until, cluster.clock.now)
     together = cluster.clock.random() < 0.5
     for machine in cluster.machines.values():  # not all neighbours answer in the same moment
         back = until if together else min(until + 2.0 * cluster.clock.random(), cluster.scenario.end)

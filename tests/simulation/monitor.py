@@ -398,6 +398,8 @@ class Monitor:
         if isinstance(result, ReplicaChecked) and result.look is not None:
             result = replace(result, look=replace(result.look, transactions=machine.transactions()))
         takes += cluster.late_checks.pop((host, check), 0.0)
+        if takes > self.world.conf.checks[check].timeout:
+            self.watch.cut_off.late(now, now + takes)
         if takes:
             self.clock.after(takes, partial(self._checked, result, now, early=early))
         else:
