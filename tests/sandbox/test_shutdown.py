@@ -3,17 +3,20 @@
 No init runs in the sandbox's machines: the agent of db1 is given a `runlevel` that says what it does at a reboot.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
+from mmm.sandbox.machines import sql
+from mmm.sandbox.machines.data import TICK_TABLE
 from mmm.sandbox.trouble.faults import heal
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import restart
-from tests.scenarios import LIMIT, Log, reader_holders, writable
+from tests.scenarios import LIMIT, Log, at_work, reader_holders, writable
 from tests.taps import Addresses
 
 pytestmark = pytest.mark.sandbox
@@ -62,3 +65,23 @@ def test_a_writer_that_is_rebooted_hands_all_its_roles_over_first(sandbox: Sandb
         assert probe.report.doubled == ()
         log.wait("db1: its machine or its agent is being stopped")
         assert not log.lines("waits for db1")
+
+
+def test_its_server_is_there_until_the_next_writer_has_all_of_it(sandbox: Sandbox) -> None:
+    """db2 needs two heartbeats to apply what a client of db1 has committed last: db1's agent waits for it."""
+    vip, log = sandbox.layout.writer_ip, Log(sandbox)
+    slow = f"CREATE TRIGGER sandbox.slow BEFORE INSERT ON {TICK_TABLE} FOR EACH ROW SET @slow=SLEEP(6)"
+    with rebooting(sandbox, "db1"):
+        settle(sandbox)
+        sql.execute(sandbox.machine("db2"), ["SET SESSION sql_log_bin=0", slow])
+        sandbox.sql("db2", "SET GLOBAL slave_run_triggers_for_rbr=1")
+        stop = threading.Thread(target=lambda: sandbox.init("db1", AGENT, "stop"))
+        with at_work(sandbox, "db1"):
+            stop.start()
+            log.wait("writer.*: db1 -> db2")
+        stop.join()
+        assert sandbox.holders(vip) == ("db2",)
+        rows = f"SELECT COUNT(*), MAX(id) FROM {TICK_TABLE}"  # noqa: S608
+        assert sandbox.sql("db2", rows) == sandbox.sql("db1", rows)
+        sandbox.sql("db2", "SET GLOBAL slave_run_triggers_for_rbr=0")
+        sql.execute(sandbox.machine("db2"), ["SET SESSION sql_log_bin=0", "DROP TRIGGER sandbox.slow"])
