@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from mmm.agent.act.accounts import agent_at, kept_users
 from mmm.agent.act.clients import SERVER_LIMIT, cut_off, end_clients_of, entrance
+from mmm.agent.act.memory import fence_file, keep_fence
 from mmm.agent.act.places import Places
 from mmm.agent.act.server_session import ServerSession
 from mmm.config.model import Cluster
@@ -28,16 +29,23 @@ Due = Callable[[], bool]
 def fence(conf: Cluster, due: Due = lambda: True) -> bool:
     """Have this host without the writer's VIP, read_only and its clients ended; returns whether all of it is so.
 
-    So too where it is not `due` any more: the agent lives, and has been given the role anew.
+    So too where it is not `due` any more: the agent lives, and has been given the role anew. What is left to do is on
+    record until then: an agent that is started meanwhile goes on with it.
     """
     with Places(conf) as places:
         until = places.held_until([vip.ip for vip in conf.master_vips])
     if not due():
         return True
+    note = fence_file(conf.hosts[conf.this].pid_path)
+    keep_fence(note, fenced=False)
     with ThreadPoolExecutor(1) as threads:
         denied = threads.submit(deny, ServerSession(agent_at(conf.hosts[conf.this])), conf, due)
         gone = [_unbind(conf, vip.ip, until.get(vip.ip, NEVER)) for vip in conf.master_vips if due()]
-        return not denied.result() and all(gone)
+        if problem := denied.result():
+            log.error("fence: %s: read_only is not set: %s", conf.this, problem)
+            return False
+    keep_fence(note, fenced=True)
+    return all(gone)
 
 
 def give_up_overdue(conf: Cluster) -> None:

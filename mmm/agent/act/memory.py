@@ -1,8 +1,9 @@
 """What an agent leaves behind for its successor.
 
-Below /run, and so gone after a boot: what it has promised, and that replication is stopped by order. Below /var/lib:
-for whose stay it refuses the writer role, and that an agent has run in this boot. So a /run that was emptied meanwhile,
-as in a restarted container, is not mistaken for one in which nothing was promised yet.
+Below /run, and so gone after a boot: what it has promised, that replication is stopped by order, and that writes are
+still to be denied as a lease was over. Below /var/lib: for whose stay it refuses the writer role, and that an agent has
+run in this boot. So a /run that was emptied meanwhile, as in a restarted container, is not mistaken for one in which
+nothing was promised yet.
 """
 
 import logging
@@ -26,6 +27,7 @@ class Memory:
     def __init__(self, pid_path: str) -> None:
         self._promises = _beside(pid_path, "promise")
         self._offline = _beside(pid_path, "offline")
+        self._fence = fence_file(pid_path)
         self._ran = outlasting_run(pid_path, "ran")
         self._stays = outlasting_run(pid_path, "held")
 
@@ -92,6 +94,14 @@ class Memory:
         ):  # then an agent that is started later starts nothing before it is told so again
             promise_file.store(self._offline, "ADMIN_OFFLINE\n" if offline else "")
 
+    def is_fenced(self) -> bool:
+        """Tell whether all writes were denied that an earlier agent, or its angel, was to deny."""
+        return not promise_file.load(self._fence)
+
+    def keep_fence(self, *, fenced: bool) -> None:
+        """Note whether writes are denied that are to be."""
+        keep_fence(self._fence, fenced=fenced)
+
 
 def _is_empty(file: Path) -> bool:
     """Tell whether a file has nothing in it; a folder, or one that nobody can look at, may have."""
@@ -99,6 +109,22 @@ def _is_empty(file: Path) -> bool:
         return file.is_file() and file.stat().st_size == 0
     except OSError:
         return False
+
+
+def fence_file(pid_path: str) -> Path | None:
+    """Return the file that says that writes are still to be denied, as a lease was over."""
+    return _beside(pid_path, "fence")
+
+
+def keep_fence(file: Path | None, *, fenced: bool) -> None:
+    """Note whether writes are denied that are to be; there is nothing to note where nobody has begun."""
+    if file is None or (fenced and not file.exists()):
+        return
+    with suppress(OSError):  # then an agent that is started later does not know
+        if fenced:
+            file.unlink(missing_ok=True)
+        else:
+            promise_file.store(file, "read_only\n")
 
 
 def _beside(pid_path: str, what: str) -> Path | None:

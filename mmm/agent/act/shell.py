@@ -20,8 +20,9 @@ from mmm.agent.act.steps import Steps
 from mmm.agent.decide import actions, lease_watch
 from mmm.agent.decide import core as decide
 from mmm.agent.decide.actions import Action, AskPromises, Change, Order, Prepared
-from mmm.agent.decide.core import Core, Step
+from mmm.agent.decide.core import Core, Site, Step
 from mmm.agent.decide.failure import Failure, failures
+from mmm.agent.decide.held_lease import HeldLease
 from mmm.agent.decide.new_conf import inherited
 from mmm.agent.decide.obedience import Changed, Outcome
 from mmm.agent.decide.plan import Facts
@@ -62,8 +63,8 @@ class Shell:
         self._tell = tell
         self._is_agreed = is_agreed
         self._memory, now, where = Memory(here.pid_path), clock(), decide.site(conf, known)
-        held, offline = self._memory.lease(conf.vip_lease, now, where.rivals), self._memory.is_offline()
-        core = inherited(before, where) if before else decide.begun(where, held, offline=offline)
+        held = self._memory.lease(conf.vip_lease, now, where.rivals)
+        core = inherited(before, where) if before else self._begun(where, held)
         self._core = remembered(core)
         self._ahead = wall_ahead() or 0.0
         self._heard = now
@@ -188,6 +189,11 @@ class Shell:
     def _holds(self) -> bool:
         return not self._closed and lease_watch.holds(self._core, clock())
 
+    def _begun(self, where: Site, held: HeldLease) -> Core:
+        memory = self._memory
+        fenced = memory.is_fenced() or not where.leases
+        return decide.begun(where, held, offline=memory.is_offline(), fenced=fenced)
+
     async def _ask_to_stay(self) -> None:
         await self.staying.ask(agreed=self._is_agreed())
 
@@ -202,6 +208,8 @@ class Shell:
         before, (self._core, follows) = self._core, step
         if self._core.offline != before.offline:
             self._memory.keep_offline(offline=self._core.offline)
+        if self._core.watch.is_fenced != before.watch.is_fenced:
+            self._memory.keep_fence(fenced=self._core.watch.is_fenced)
         self._tell(self._core)
         self.ending.look()
         for action in follows:

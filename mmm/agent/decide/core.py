@@ -158,9 +158,12 @@ class Core:
 Step = tuple[Core, tuple[Action, ...]]
 
 
-def begun(where: Site, held: HeldLease, *, offline: bool = False) -> Core:
-    """Return the state of an agent that starts; `offline`: an earlier one has stopped replication by order."""
-    return Core(where, held, past=Past(fresh=True, offline=offline))
+def begun(where: Site, held: HeldLease, *, offline: bool = False, fenced: bool = True) -> Core:
+    """Return the state of an agent that starts; `offline`: an earlier one has stopped replication by order.
+
+    Not `fenced`: one was to deny writes as its lease was over, and could not.
+    """
+    return Core(where, held, Watch(writable=not fenced), past=Past(fresh=True, offline=offline))
 
 
 def refusal(core: Core, order: Order, now: float) -> Refusal | None:

@@ -335,10 +335,12 @@ def promise_returned(core: Core, holder: str, token: str) -> Core:
 def found(core: Core, vip: Vip, left: float, now: float) -> Core:
     """Return the state of an agent that finds a VIP of an earlier one, which the kernel keeps for `left` seconds.
 
-    By the writer's the role is held; by another one that has an end it is known that this host has leases.
+    By the writer's the role is held, whatever was to be denied before; by another one that has an end it is known that
+    this host has leases.
     """
     if vip.role == core.site.facts.writer:
-        return replace(core, held=core.held.found(left, now))
+        watch = replace(core.watch, writable=core.watch.writable and left <= 0)
+        return replace(core, held=core.held.found(left, now), watch=watch)
     return replace(core, held=replace(core.held, leased=core.held.leased or 0 < left < FOREVER))
 
 

@@ -50,3 +50,8 @@ class Watch:
     """The lease is over, and the server could not be made read_only."""
     denying: Denying | None = None
     taking_away: TakingAway | None = None
+
+    @property
+    def is_fenced(self) -> bool:
+        """Tell whether no writes are to be denied that were not yet."""
+        return self.denying is None and not self.writable
