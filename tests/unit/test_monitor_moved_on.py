@@ -7,7 +7,7 @@ import pytest
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.command import command_result
 from mmm.monitor.command.command_result import Awaited
-from mmm.monitor.decide.move.phases import TELL_LIMIT
+from mmm.monitor.decide.move.phases import TELL_LIMIT, TRY_AGAIN
 from mmm.monitor.report.log_lines import between
 from mmm.monitor.world.events import Answer, Answered
 from mmm.monitor.world.link import Ordered
@@ -78,6 +78,17 @@ def test_a_role_that_its_new_holder_cannot_take_goes_on_to_a_third_host_while_th
     assert down.world.could_not_go_to(WRITER, "db2") is not None
     assert f"{WRITER}: db3 gets it, db2 did not take it: the agent of db2 answered '{NO}'" in down.lines
     assert not any("has it again" in line for line in down.lines)
+
+
+def test_it_does_not_go_home_at_once_to_the_host_that_could_not_take_it() -> None:
+    before = of_masters("db1", "db2")
+    down = Cluster(with_agent(before, "db1", halting=True), "db2")
+    down.run(20.0)
+    assert [name for name, takes in down.told if takes].count("db2") == 1
+    assert down.world.owner[WRITER] == "db3"
+    down.unable = ()
+    down.run(TRY_AGAIN)
+    assert down.world.owner[WRITER] == "db2"
 
 
 def test_where_no_third_host_can_take_it_either_the_last_one_is_told_again_and_again() -> None:

@@ -152,7 +152,9 @@ def _home(world: World, vip: Vip, prefer: str) -> World:
     holder = world.owner[vip]
     # Where another role moves this one waits: of two at a time only one is all or nothing. One that could not go home a
     # moment ago would leave its holder for nothing again and again.
-    if holder == prefer or world.move is not None or vip in world.going or world.could_not_leave(vip):
+    if holder == prefer or world.move is not None or vip in world.going:
+        return world
+    if world.could_not_leave(vip) or world.could_not_go_to(vip, prefer):
         return world
     if (
         holder is not None
