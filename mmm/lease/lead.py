@@ -91,3 +91,8 @@ def silence(vip_lease: float, hosts: int) -> float:
 def authority(ip: str, port: int) -> str:
     """Return the address of a control port as a lead names it."""
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
+def is_at(address: str, ip: str) -> bool:
+    """Tell whether the address of a control port, as an epoch has it, is one of the host with that IP address."""
+    return address.startswith(authority(ip, 0)[:-1])

@@ -143,6 +143,15 @@ def test_what_was_copied_long_before_it_leads_is_of_nobody(tmp_path: Path, leade
     assert of[60.0]["db1"].left_out == {"reader"}, "what an admin has ordered counts as it was"
 
 
+def test_a_copy_from_before_its_start_is_of_nobody_where_it_has_learned_nothing_since(tmp_path: Path) -> None:
+    """It was stopped for a week, and is started because the other one has died."""
+    other = Monitor(tmp_path, Place.STANDS_BY, 2000.0, EPOCH)
+    assert other.inheritance.stored(time.monotonic())["db1"].epoch == ""
+    own = Lead(5, f"{STANDBY}:9988", "e5")
+    led = Monitor(tmp_path, Place.STANDS_BY, 2000.0, own)
+    assert led.inheritance.stored(time.monotonic())["db1"].epoch == epoch_text(own)
+
+
 def test_who_leads_again_while_nobody_else_did_knows_of_its_own_flapping(leader: Monitor) -> None:
     assert not leader.inheritance.flaps(Record(epoch=EPOCH), time.monotonic()), "it has not led yet"
     leader.inheritance.taken(epoch_text(EPOCH))

@@ -26,6 +26,7 @@ from mmm.wire.status import LeaseOffer, Status
 from tests.unit.worlds import (
     READER1,
     WRITER,
+    cluster,
     with_agent,
     world,
 )
@@ -258,3 +259,16 @@ async def test_who_takes_the_lead_knows_what_it_copied_without_the_disk(
     assert "line 2" in caplog.text
     passive = Saving(tmp_path / "mmm_mond.status", lambda: replace(several, mode=Mode.PASSIVE), found)
     assert passive.stored == found, "in passive mode the file stays as it was found"
+
+
+def test_the_file_is_written_before_an_agent_without_leases_gets_the_role() -> None:
+    """It holds the VIP for good: a monitor that died meanwhile would not have known that."""
+    leased = replace(cluster(), vip_lease=10.0)
+    before = world({WRITER: "db1"}, conf=leased)
+    order = Tell("db2", 3, Status("ONLINE", (WRITER,), "db2"))
+    text = f"db1|ONLINE|{WRITER}\ndb2|ONLINE|\n"
+    assert status_file.is_due_before(text, before, order)
+    assert not status_file.is_due_before(text.replace("db2|ONLINE|", f"db2|ONLINE|{WRITER}"), before, order)
+    assert not status_file.is_due_before(text, before, replace(order, greet=True))
+    assert not status_file.is_due_before(text, before, replace(order, status=Status("ONLINE", (), "db1")))
+    assert not status_file.is_due_before(text, world({WRITER: "db1"}), order)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from mmm.lease.lead import Lead
+from mmm.lease.lead import Lead, is_at
 from mmm.lease.record import Record
 from mmm.lease.rules import margin
 from mmm.monitor.act.agents import Agents
@@ -26,7 +26,7 @@ from mmm.monitor.world.leadership import Place
 from mmm.monitor.world.world import World
 from mmm.wire.follow import BEGINNING, Position
 from mmm.wire.memory import STANDS_BY, Flapped, Memory, encoded
-from mmm.wire.voting import epoch_text
+from mmm.wire.voting import epoch_of, epoch_text
 
 PERIOD = 2.0
 """Seconds between two questions."""
@@ -115,11 +115,22 @@ class Inheritance:
         }
 
     def stored(self, now: float) -> Mapping[str, Stored]:
-        """Return what the status file says; it is of nobody where the leader has gone on without this monitor."""
+        """Return what the status file says; it is of nobody where the leader has gone on without this monitor.
+
+        Where this one has learned nothing since its start, what it copied from another may be of any age.
+        """
         stored, lease = self._saving.stored, self._world().conf.lead_lease
-        if self._memory is None or now - self._learned <= lease + margin(lease) + _FRESH:
-            return stored
-        return {name: replace(line, epoch="") for name, line in stored.items()}
+        fresh = self._memory is not None and now - self._learned <= lease + margin(lease) + _FRESH
+        return {
+            name: line if fresh or self._is_own(line) else replace(line, epoch="")
+            for name, line in stored.items()
+        }
+
+    def _is_own(self, line: Stored) -> bool:
+        """Tell whether this monitor wrote the line while it led, and has heard of no other one since."""
+        epoch = epoch_of(line.epoch)
+        theirs = epoch is None or any(is_at(epoch.address, ip) for ip in self._others.listed)
+        return self._memory is None and not theirs
 
     def taken(self, epoch: str) -> None:
         """Go on with it: this monitor has come to lead by the epoch."""

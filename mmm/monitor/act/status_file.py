@@ -51,22 +51,35 @@ def covers(text: str, order: Tell) -> bool:
     The VIPs are there, and their lease is recorded: as one without an end, which is safe in any case, or with an end
     where the order gives such a one. Where none is recorded, nobody would reckon with an order that is still under way.
     """
-    line = next((line for line in text.splitlines() if line.startswith(f"{order.host}|")), "")
-    stored = decode(line)[0].get(order.host)
+    stored = _line_of(text, order.host)
     if stored is None or not set(order.status.vips) <= set(stored.vips):
         return False
     ends = order.lease is not None and order.lease.length < FOREVER
     return stored.lease == "forever" or (stored.lease == FINITE and ends)
 
 
+def _line_of(text: str, name: str) -> Stored | None:
+    line = next((line for line in text.splitlines() if line.startswith(f"{name}|")), "")
+    return decode(line)[0].get(name)
+
+
+def _vips_in(text: str, name: str) -> frozenset[Vip]:
+    stored = _line_of(text, name)
+    return frozenset(stored.vips) if stored is not None else frozenset()
+
+
 def is_due_before(text: str, world: World, order: Tell) -> bool:
     """Tell whether the file, which says `text`, is to be written before an order: for what it grants, or what follows.
 
-    Once a host has let go of the role that moves, nobody can write until the next one is told.
+    Once a host has let go of the role that moves, nobody can write until the next one is told. An agent that knows no
+    leases holds for good what it is told.
     """
     if phases.lets_go(world.move, order.host, order.status):
         return True
-    return order.lease is not None and not covers(text, order)
+    if order.lease is not None:
+        return not covers(text, order)
+    holds = world.master_vips & set(order.status.vips) if world.conf.vip_lease > 0 else frozenset()
+    return bool(holds) and not order.greet and not holds <= _vips_in(text, order.host)
 
 
 def as_recorded(text: str, order: Tell, length: float) -> Tell:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mmm.config.agreement import VOTERS, digests
 from mmm.config.model import Cluster, Host
-from mmm.lease.lead import Lead
+from mmm.lease.lead import Lead, is_at
 from mmm.lease.quorum import free_in, take
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.spoken import Spoken
@@ -44,7 +44,7 @@ class Looked(NamedTuple):
         """Return the address of the monitor that most voters follow, without port, empty where they follow none."""
         follows = [each.follows.address for each in self.said.values() if each.follows is not None]
         leader = max(set(follows), key=follows.count) if follows else ""
-        return next((ip for ip in monitors if leader.startswith(_port_of(ip))), "")
+        return next((ip for ip in monitors if is_at(leader, ip)), "")
 
     @property
     def uncounted(self) -> tuple[str, ...]:
@@ -55,11 +55,10 @@ class Looked(NamedTuple):
 
     def followers(self, leader: str) -> tuple[str, ...]:
         """Return the voters that follow the monitor at this address."""
-        begins = _port_of(leader)
         return tuple(
             name
             for name, each in self.said.items()
-            if leader and each.follows is not None and each.follows.address.startswith(begins)
+            if leader and each.follows is not None and is_at(each.follows.address, leader)
         )
 
 
@@ -168,8 +167,3 @@ def said(spoken: Spoken) -> voting.Said | None:
 def _is_classic(spoken: Spoken) -> bool:
     """Tell whether an agent does not know the question, as one of MMM 2.x."""
     return spoken.reply is not None and why(spoken.reply) == UNKNOWN_COMMAND
-
-
-def _port_of(ip: str) -> str:
-    """Return how the address of a control port of that monitor begins."""
-    return f"[{ip}]:" if ":" in ip else f"{ip}:"

@@ -52,9 +52,9 @@ class Found:
     foreign: frozenset[Vip] = frozenset()
     """The active master's VIPs that are bound there though another host may have them by a lease on record."""
     unrecorded: frozenset[Vip] = frozenset()
-    """The active master's VIPs that it may have by a lease of which nobody tells."""
+    """The active master's VIPs that it may have, or get yet, by a lease of which nobody tells."""
     longest: float = 0.0
-    """Seconds of the longest lease that is on record for any host."""
+    """Seconds for which it may have these; FOREVER: no end is known."""
 
     def claims(self, vip: Vip) -> tuple[bool, bool, bool]:
         """Tell whether the VIP is stored, known to the agent, and bound."""

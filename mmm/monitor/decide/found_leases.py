@@ -7,7 +7,11 @@ from mmm.config.agreement import writer_hosts
 from mmm.config.model import Cluster, Vip
 from mmm.lease.rules import FOREVER, NOTHING, Outstanding
 from mmm.monitor.decide.found import Found, Stored
+from mmm.monitor.world.host import State
 from mmm.monitor.world.passive import PassiveCause
+
+_IN_USE = frozenset(map(str, State))
+"""What an agent says of its host that was ordered something; one that has heard nothing yet says UNKNOWN."""
 
 
 def unplaced(conf: Cluster, found: Mapping[str, Found], stored: Mapping[str, Stored]) -> PassiveCause | None:
@@ -38,40 +42,65 @@ def foreign(conf: Cluster, found: Mapping[str, Found], name: str) -> frozenset[V
     )
 
 
-def known(conf: Cluster, found: Mapping[str, Found]) -> Mapping[str, Found]:
+def known(conf: Cluster, found: Mapping[str, Found], stored: Mapping[str, Stored]) -> Mapping[str, Found]:
     """Return what was found of the hosts of the conf, with what follows from it for the active master's VIPs."""
     found = {name: replace(found[name], foreign=foreign(conf, found, name)) for name in conf.hosts}
     bound = frozenset(vip for vip in conf.master_vips if any(host.has(vip) for host in found.values()))
-    longest = max((host.stored.length for host in found.values() if host.stored is not None), default=0.0)
     return {
-        name: replace(host, unrecorded=unrecorded(conf, host, name) - bound, longest=longest)
+        name: replace(
+            host, unrecorded=unrecorded(conf, host, name) - bound, longest=_longest(conf, found, stored, name)
+        )
         for name, host in found.items()
     }
 
 
 def unrecorded(conf: Cluster, found: Found, name: str) -> frozenset[Vip]:
-    """Return the active master's VIPs that a host may have by a lease of which nobody tells: it could not be asked.
+    """Return the active master's VIPs that a host of the role may have, or get yet, though nobody tells of it.
 
-    A lease with an end is granted where the status file cannot be written too: a failover does not wait for a disk.
+    A lease with an end is granted where the status file cannot be written too: a failover does not wait for a disk. The
+    host's agent, where it could be asked, may not have obeyed by then what was on its way.
     """
     role = conf.roles.get(conf.active_master_role)
-    if conf.vip_lease <= 0 or role is None or name not in role.hosts or found.asked:
+    if conf.vip_lease <= 0 or role is None or name not in role.hosts:
         return frozenset()
     return frozenset(vip for vip in role.vips if not any(found.claims(vip)))
+
+
+def _longest(conf: Cluster, found: Mapping[str, Found], stored: Mapping[str, Stored], name: str) -> float:
+    """Return for how many seconds a host may have what is not on record; FOREVER: nobody knows.
+
+    A lease without an end would not have been granted off the record. Where there is none any more, of a cluster that
+    was in use, it may have been on it. Hosts that promised by another conf are no hosts of this one, perhaps (`given`).
+    """
+    if found[name].asked:
+        return _longest_on_record(conf, found)
+    in_use = any(host.agent is not None and host.agent.state in _IN_USE for host in found.values())
+    if not stored and in_use and all(host.stored is None for host in found.values()):
+        return FOREVER
+    if found[name].stored is not None and any(_by_another_conf(conf, line) for line in stored.values()):
+        return FOREVER
+    return _longest_on_record(conf, found)
+
+
+def _longest_on_record(conf: Cluster, found: Mapping[str, Found]) -> float:
+    return max([conf.vip_lease, *(host.stored.length for host in found.values() if host.stored is not None)])
+
+
+def _by_another_conf(conf: Cluster, stored: Stored) -> bool:
+    return stored.hosts not in {"", writer_hosts(conf)}
 
 
 def given(conf: Cluster, found: Found, may_hold: frozenset[Vip], now: float) -> Outstanding:
     """Return what is taken to be granted: a lease with an end begins now, without a record it has none.
 
     Nor has one that hosts can prolong by their promises which are not those of this conf: who may get the role by this
-    one was perhaps not among them, and has promised nothing. What is not on record at all has an end: without one it
-    would not have been granted.
+    one was perhaps not among them, and has promised nothing.
     """
     held, stored = may_hold.intersection(conf.master_vips), found.stored
     if conf.vip_lease <= 0 or not held:
         return NOTHING
     if held <= found.unrecorded:
-        return Outstanding(now, now).restored(max(conf.vip_lease, found.longest), now)
-    if stored is None or stored.lease != "finite" or stored.hosts not in {"", writer_hosts(conf)}:
+        return Outstanding(now, now).restored(found.longest, now)
+    if stored is None or stored.lease != "finite" or _by_another_conf(conf, stored):
         return Outstanding(FOREVER, FOREVER)
     return Outstanding(now, now).restored(max(conf.vip_lease, stored.length), now)

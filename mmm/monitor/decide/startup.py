@@ -75,7 +75,7 @@ def start(
     `stored` is the whole status file: it may tell of hosts that are not in the conf any more.
     """
     mode = Mode(conf.monitor.mode.upper()) if conf.monitor else Mode.ACTIVE
-    found = found_leases.known(conf, found)
+    found = found_leases.known(conf, found, stored)
     hosts = {name: _host(conf, found[name], checks[name], now) for name in conf.hosts}
     owner: dict[Vip, str | None] = dict.fromkeys(conf.vips)
     world = stays.shown_before(
@@ -219,6 +219,8 @@ def _elect_active_master(world: World, role: Role, vip: Vip, found: Mapping[str,
     winner = _winner(world, role, vip, found, votes, excluded)
     if winner is None:
         return world
+    if (successor := _gave_it_to(world, vip, winner, found)) is not None:
+        return replace(world, last_writer=successor)
     world = world.with_owner({vip: winner})
     state = world.hosts[winner].state
     promoted = (State.REPLICATION_FAIL, State.REPLICATION_DELAY) if manual else tuple(State)
@@ -228,6 +230,20 @@ def _elect_active_master(world: World, role: Role, vip: Vip, found: Mapping[str,
         world = replace(world, last_writer=winner)
     writes = any(host.system is not None and host.system.writable for host in found.values())
     return world if writes else phases.resumed(world, vip, now)
+
+
+def _gave_it_to(world: World, vip: Vip, name: str, found: Mapping[str, Found]) -> str | None:
+    """Return which host the one of the status file has let the role go to, of which the file does not tell yet.
+
+    That one has written since. Who is to go on is decided as in any failover: by who has all, or lags least.
+    """
+    stored, agent, bound = found[name].claims(vip)
+    told = found[name].agent
+    if world.conf.vip_lease <= 0 or told is None or not stored or agent or bound:
+        return None
+    other = told.master
+    elsewhere = other != name and other in world.conf.roles[vip.role].hosts
+    return other if elsewhere and not any(found[other].claims(vip)) else None
 
 
 def _elect(world: World, role: Role, vip: Vip, found: Mapping[str, Found], now: float) -> World:
