@@ -34,6 +34,7 @@ from mmm.process.companion import HEALTH, Companion
 from mmm.process.conf_file import ConfFile
 from mmm.process.duties import Duties
 from mmm.process.inspection import Inspection, not_here
+from mmm.process.limits import allow_files
 from mmm.process.renewal import ClusterTls
 from mmm.process.started import on_end, on_reload
 from mmm.process.watchdog import Ward
@@ -43,6 +44,8 @@ CLIENTS = 256
 """Connections at once; one more ends the one that has been silent for longest."""
 IDLE = 60.0
 """Seconds that a client may take for its next line."""
+FILES = 8192
+"""Open files: clients, handshakes of many addresses at once, and what the agent needs itself."""
 LIMITS = Limits(line=MAX_LINE, clients=CLIENTS, idle=IDLE)
 
 Before = tuple[Heritage | None, Known]
@@ -105,6 +108,7 @@ async def work(file: ConfFile, beside: Beside, ready: Callable[[], None]) -> int
     The ward of `beside` is told until when this host may be the writer, its board what load balancers are told.
     `ready` is called once orders are taken, and the lease is known that an earlier agent was given.
     """
+    allow_files(FILES)
     conf = file.conf
     for warning in conf.warnings:
         log.warning("%s", warning)

@@ -14,6 +14,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from mmm.config.allow import Allowed
+from mmm.network.arrivals import Arrivals
 from mmm.network.listener import AT_ONCE, NOBODY, Claims, Faults, Listener, Peer
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,8 @@ class Limits:
     """Time for a client to read its answer."""
     handshake: float = 5.0
     """Time for the TLS handshake."""
+    arriving: int = 64
+    """Connections of one address that are in their TLS handshake; one more is reset."""
 
 
 class _Client:
@@ -103,13 +106,14 @@ class LineServer:
         self._unfinished = unfinished
         self._clients: set[_Client] = set()
         self._faults = Faults(name)
+        self._arrivals = Arrivals(limits.arriving)
 
     @asynccontextmanager
     async def listen(self, ip: str, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
         """Serve on the address, and give the port; raises OSError when it cannot be had."""
         server = await asyncio.start_server(
             self._serve,
-            sock=Listener(ip, port, self._admits, self._claims),
+            sock=Listener(ip, port, self._admits, self._claims, self._takes if tls else None),
             limit=self._limits.line,
             backlog=512,
             ssl=tls,
@@ -137,11 +141,19 @@ class LineServer:
         )
         return False
 
+    def _takes(self, connection: socket.socket, peer: Peer) -> bool:
+        if self._arrivals.takes(connection, peer):
+            return True
+        text = f"{self._limits.arriving} connections are in their TLS handshake: more of them are reset"
+        self._faults.say(peer.ip, "arriving", text)
+        return False
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is None:
             return
         client = _Client(writer, task)
+        self._arrivals.served(client.peer)
         if not self._has_room(client):
             writer.transport.abort()
             return

@@ -37,19 +37,28 @@ class Peer(NamedTuple):
 NOBODY = Peer("?", FIRST_UNPRIVILEGED, "", 0)
 
 Claims = Callable[[socket.socket, Peer], bool]
-"""Takes a new connection that is another process's to serve; tells whether it was one."""
+"""Takes a new connection, which may be another process's to serve; tells whether it has."""
 
 
 class Listener(socket.socket):
-    """A listening socket that gives out only the connections of those who are let in, and that nobody else claims."""
+    """A listening socket that gives out only the connections of those who are let in, and that nobody else claims.
+
+    Each that is left `takes` is asked for, where it is given: what it refuses is reset.
+    """
 
     def __init__(
-        self, ip: str, port: int, admits: Callable[[str, str], bool], claims: Claims | None = None
+        self,
+        ip: str,
+        port: int,
+        admits: Callable[[str, str], bool],
+        claims: Claims | None = None,
+        takes: Claims | None = None,
     ) -> None:
         super().__init__(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM)
         self._family = super().family
         self._admits = admits
         self._claims = claims
+        self._takes = takes
         try:
             self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.setblocking(False)
@@ -79,6 +88,8 @@ class Listener(socket.socket):
             _reset(connection)
         elif self._claims is not None and self._claims(connection, Peer(*peer[:2], *own[:2])):
             raise ConnectionAbortedError("another process serves it")
+        elif self._takes is not None and not self._takes(connection, Peer(*peer[:2], *own[:2])):
+            _reset(connection)
         return connection, peer
 
     def accept_bare(self) -> tuple[socket.SocketType, str]:

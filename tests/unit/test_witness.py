@@ -1,6 +1,7 @@
 """A host of `mode witness`, which has no server and only votes on which monitor leads: conf, agent, monitor, doctor."""
 
 import asyncio
+import resource
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mmm.agent.duties import FILES
 from mmm.agent.witness import Witness
 from mmm.config.agreement import VOTERS, alike, digests
 from mmm.config.allow import allowed
@@ -199,6 +201,20 @@ def running(tmp_path: Path, *options: str, **more: str) -> Iterator["subprocess.
     finally:
         process.kill()
         process.communicate()
+
+
+def test_an_agent_may_have_as_many_files_open_as_clients_may_cost(tmp_path: Path) -> None:
+    """systemd gives 1024 where nobody says more: a thousand handshakes that did not end kept the monitor out."""
+    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with running(tmp_path, "--foreground") as agent:
+            assert agent.stdout is not None
+            until(agent.stdout, "lets in")
+            allowed_files, _ = resource.prlimit(agent.pid, resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
+    assert allowed_files == (FILES if hard == resource.RLIM_INFINITY else min(FILES, hard))
 
 
 def test_mmm_agentd_runs_there_without_a_server_and_takes_another_conf(tmp_path: Path) -> None:
