@@ -122,6 +122,11 @@ def test_one_that_got_nothing_for_long_is_not_promoted_by_itself() -> None:
     assert dead.owner[WRITER] is None
     why = "it has received nothing that db1 wrote for 61 s, though its replication runs; max_lag_on_failover is 60 s"
     assert why in str(promotion.held_back(dead))
+    progress = dead.hosts["db2"].progress
+    assert progress.transactions is not None
+    detached = replace(progress, transactions=replace(progress.transactions, detached=True))
+    why = "it is detached from its source, and has received nothing that db1 wrote for 61 s; max_lag_on_failover is"
+    assert why in str(promotion.held_back(with_host(dead, "db2", progress=detached)))
 
 
 def test_what_it_never_gets_is_no_stall() -> None:

@@ -55,6 +55,10 @@ class Lack(Said):
             "it has received nothing that {last} wrote for {seconds:.0f} s, though its replication runs;"
             " max_lag_on_failover is {limit:g} s"
         ),
+        "detached": (
+            "it is detached from its source, and has received nothing that {last} wrote for {seconds:.0f} s;"
+            " max_lag_on_failover is {limit:g} s"
+        ),
         "behind": "it is behind {last} ({check})",
         "may_be_behind": "it may be {seconds:.0f} s behind {last}, max_lag_on_failover is {limit:g} s",
     }
@@ -107,7 +111,9 @@ def lacks(world: World, name: str) -> Lack | None:
         check = threads.finding.detail
         return Lack("replication_broken", {"last": last, "check": check, "gap": gap_to(world, name, last)})
     if (stalled := silent_lag.lag(world, name)) > limit:
-        return Lack("got_nothing", {"last": last, "seconds": stalled, "limit": limit})
+        has = host.progress.transactions
+        code = "detached" if has is not None and has.detached else "got_nothing"
+        return Lack(code, {"last": last, "seconds": stalled, "limit": limit})
     known = host.progress.behind
     if known is None:
         return Lack("behind", {"last": last, "check": backlog.finding}) if backlog.failed else None
