@@ -64,8 +64,10 @@ class Tunnel:
         """Return whether changes were followed over it."""
         follows = False
         with contextlib.suppress(asyncio.CancelledError, OSError):
-            while said := await reader.read(65536):
-                await self._open.wait()
+            said = b"-"
+            while said:
+                said = await reader.read(65536)
+                await self._open.wait()  # an end is not passed on either
                 if b"GET /api/follow " in said and not follows:
                     follows = True
                     self._follow(1)
