@@ -22,6 +22,7 @@ import pytest
 from mmm.config.model import Notify
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.notifying import Notifier
+from mmm.monitor.act.told import Told
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.world.happened import Happened
 from tests.unit.test_monitor_notices import BACK, LEFT, WAITS
@@ -35,9 +36,12 @@ def said(number: int) -> Happened:
 
 
 @contextlib.asynccontextmanager
-async def telling(chronicle: Chronicle, *sections: Notify, clock: Clock = CLOCK) -> Any:
+async def telling(
+    chronicle: Chronicle, *sections: Notify, clock: Clock = CLOCK, told: Told | None = None
+) -> Any:
     """Have what happens told to the sections; tries that fail are made again at once, and two times more."""
-    notifiers = [Notifier(cluster(), section, chronicle, clock, (0.0, 0.0)) for section in sections]
+    told = told or Told()
+    notifiers = [Notifier(cluster(), section, chronicle, clock, told, (0.0, 0.0)) for section in sections]
     tasks = [asyncio.ensure_future(notifier.run()) for notifier in notifiers]
     try:
         async with asyncio.timeout(LIMIT):

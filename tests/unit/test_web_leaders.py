@@ -38,7 +38,7 @@ class Pair:
         leader, other = self.both[place], self.both[1 - place]
         leader.world, other.world = world({WRITER: "db1", READER1: "db2"}), of_several(**FOLLOWS)
         leader.elsewhere, other.elsewhere = "", leader.ip
-        other.chronicle._wake()
+        other.chronicle.wake()
         return leader
 
 

@@ -77,7 +77,7 @@ class Chronicle:
         for happened in log_lines.kept(before, after):
             self.noted(happened)
         if after.leadership.leader != before.leadership.leader:
-            self._wake()  # who follows may have to go elsewhere
+            self.wake()  # who follows may have to go elsewhere
         move = after.move
         if move is not None and move.phase is Phase.RETURNING and before.owner[move.vip] != move.source:
             self._assigned(after, Assigned(move.vip, move.target, move.source), move.cause)
@@ -190,13 +190,13 @@ class Chronicle:
         self.entries = history.joined(self.entries, copied, self._epoch)
         self.copied = self.newest
         self._write(None)
-        self._wake()
+        self.wake()
 
     def _add(self, entry: Entry) -> None:
         entry = replace(entry, epoch=self._epoch, number=self.newest.number + 1)
         self.entries = (*self.entries, entry)
         self._write(entry)
-        self._wake()
+        self.wake()
 
     def _write(self, entry: Entry | None) -> None:
         """Put an entry behind the others in the file, or write all of it; None: all of it."""
@@ -204,7 +204,8 @@ class Chronicle:
             self.entries, entry = self.entries[-history.KEPT :], None
         self._file.keep(self.entries, entry)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Have all look again who wait for something to happen."""
         self.grown.set()
         self.grown = asyncio.Event()
 

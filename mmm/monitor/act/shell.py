@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, S
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmm.clock import local_time
-from mmm.config.model import Cluster, Host, Notify
+from mmm.config.model import Cluster, Host
 from mmm.lease.record import Record
 from mmm.monitor.act import warnings_watch
 from mmm.monitor.act.agents import Agents
@@ -56,6 +56,9 @@ from mmm.network.line_server import Stream
 from mmm.process import log_queue
 from mmm.wire import memory, refrain
 from mmm.wire.command import FOLLOW, without_json
+
+if TYPE_CHECKING:
+    from mmm.monitor.act.notifying import Telling
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +109,7 @@ class Shell:
         """What runs beside the loop, and the host that it is about; empty: about none."""
         self._watching: dict[str, list[asyncio.Task[None]]] = {}
         """What asks each host periodically."""
-        self._telling: dict[Notify, asyncio.Task[None]] = {}
+        self._telling: Telling | None = None
         self._reloading, self._reload_due = asyncio.Lock(), False
         self.taken: Callable[[Cluster], None] = lambda _: None
         """Is told of another conf that was taken."""
@@ -172,18 +175,15 @@ class Shell:
         self._watching[host.name] = [self._start(work, host.name) for work in self._periodic.of_host(host)]
 
     def _tell(self) -> None:
-        """Have told what happens from now on whom the conf names, and nobody else."""
+        """Have told what happens whom the conf names, and nobody else."""
         conf = self.world.conf
-        wanted = set(conf.notify.values())
-        for notify in self._telling.keys() - wanted:
-            self._telling.pop(notify).cancel()
-        if wanted <= self._telling.keys():
-            return
-        from mmm.monitor.act.notifying import Notifier  # noqa: PLC0415 - most monitors tell nobody
+        if self._telling is None and conf.notify:
+            from mmm.monitor.act.notifying import Telling  # noqa: PLC0415 - most monitors tell nobody
 
-        for notify in wanted - self._telling.keys():
-            notifier = Notifier(conf, notify, self._chronicle, self._clock)
-            self._telling[notify] = self._start(kept_up(notifier.run))
+            path = Path(f"{self.world.monitor.status_path}.told")
+            self._telling = Telling(self._chronicle, self._clock, self._start, path)
+        if self._telling is not None:
+            self._telling.by(conf)
 
     def _take_conf(self, old: Cluster) -> None:
         """Go by the conf of the world from now on, in the place of the old one: whatever was handed that."""

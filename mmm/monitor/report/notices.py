@@ -19,6 +19,8 @@ from mmm.monitor.world.happened import Happened, Why
 from mmm.monitor.world.host import State
 from mmm.monitor.world.warnings import SENTENCES
 
+OLDEST = 3600.0
+"""Seconds after which a change that nobody has been told is no news: a monitor that starts finds such ones."""
 MOST = 1000
 """Changes that wait for one section at most; what is more is counted."""
 SINGLE = 5
@@ -58,6 +60,12 @@ def with_news(
         if not (waiting and waiting[-1].entry is entry and _is_wanted(entry, notify)):
             waiting = tuple(held for held in waiting if held.entry is not entry)
     return waiting
+
+
+def too_old(waiting: tuple[Held, ...], news: tuple[Entry, ...], wall: float) -> tuple[Held, ...]:
+    """Return what is no news any more at a moment on the wall, of what has just been found in the history."""
+    found = {entry.position for entry in news}
+    return tuple(held for held in waiting if held.entry.position in found and wall - held.entry.at > OLDEST)
 
 
 def due(waiting: tuple[Held, ...], notify: Notify, now: float) -> int:
