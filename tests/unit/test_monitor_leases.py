@@ -130,6 +130,7 @@ def test_a_lease_without_an_end_can_be_granted_once_nothing_is_under_way() -> No
     assert leases.is_at_rest(answered(renewing, order, now=NOW + 6.0))
     moving = replace(calm, move=Move(WRITER, "db1", "db2"))
     assert not leases.is_at_rest(moving)
+    assert not leases.is_at_rest(replace(calm, forced="db2")), "it is to take the role, and was not told"
 
 
 def test_the_holder_is_renewed_several_times_in_a_lease() -> None:

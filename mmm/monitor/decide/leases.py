@@ -235,7 +235,7 @@ def is_at_rest(world: World) -> bool:
         return True
     name = world.active_master
     ordered = name is not None and world.hosts[name].agent.in_flight is not None and not world.is_silent(name)
-    return world.move is None and not ordered
+    return not (world.moves_by_order or ordered)
 
 
 def farewell(world: World) -> Tell | None:
