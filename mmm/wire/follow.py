@@ -16,7 +16,7 @@ monitor's. A monitor that has come to stand by ends its answers: what happens no
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -58,6 +58,12 @@ def position(text: str) -> Position | None:
         return BEGINNING
     match = _POSITION.fullmatch(text)
     return None if match is None else Position(int(match[1]), int(match[2]))
+
+
+def positions(raw: Mapping[str, Any]) -> dict[str, Position]:
+    """Return the positions that JSON has by names; what says none is left out."""
+    found = ((name, position(str(text))) for name, text in raw.items())
+    return {name: place for name, place in found if place is not None}
 
 
 def gap(asked: Position, oldest: Position, newest: Position, epochs: Iterable[int]) -> str:

@@ -1,17 +1,18 @@
 """What a monitor that stands by asks the one that leads: what it would know had it led itself (rule 14.2). No sockets.
 
     request   memory POSITION      behind which changes are wanted, as `follow` names it
-    answer    a line of JSON: the epoch that it leads by, its status file, how often hosts went out of use, and the
-              lines of its history
+    answer    a line of JSON: the epoch that it leads by, its status file, how often hosts went out of use, the
+              lines of its history, and how far each section of <notify> has been told of that
 
 The line goes to the control port, as those of mmm_control do. Who stands by answers ERROR.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from mmm.wire.follow import Position, position
+from mmm.wire.follow import Position, position, positions
 from mmm.wire.json_text import parsed
 
 MEMORY = "memory"
@@ -41,6 +42,8 @@ class Memory(NamedTuple):
     """By host; those that are not in it went out of use not once."""
     history: tuple[str, ...]
     """Lines of its history, the newest last."""
+    told: Mapping[str, Position] = MappingProxyType({})
+    """Behind what each section of `<notify>` has been told nothing; of an older monitor nothing is known."""
 
 
 def words(behind: Position) -> tuple[str, ...]:
@@ -59,7 +62,8 @@ def asked(words: Sequence[str]) -> Position | None:
 
 def encoded(memory: Memory) -> str:
     """Return the answer, with its line end."""
-    return json.dumps(memory._asdict()) + "\n"
+    told = {name: str(place) for name, place in memory.told.items()}
+    return json.dumps({**memory._asdict(), "told": told}) + "\n"
 
 
 def decoded(line: str) -> Memory | None:
@@ -70,6 +74,7 @@ def decoded(line: str) -> Memory | None:
             str(host): Flapped(float(each[0]), int(each[1]), bool(each[2]))
             for host, each in raw["flaps"].items()
         }
-        return Memory(str(raw["epoch"]), str(raw["status"]), flaps, tuple(map(str, raw["history"])))
+        told = positions(raw.get("told", {}))
+        return Memory(str(raw["epoch"]), str(raw["status"]), flaps, tuple(map(str, raw["history"])), told)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
         return None

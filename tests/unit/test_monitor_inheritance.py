@@ -61,8 +61,9 @@ class Monitor:
         found = {} if lead is None else {"db1": Stored("ONLINE", epoch=epoch_text(lead))}
         self.saving = Saving(self.path, lambda: self.world, found)
         others = OtherMonitors(conf)
+        self.told: dict[str, Position] = {}
         self.inheritance = Inheritance(
-            others, lambda: self.world, lambda: self.lead, self.saving, self.chronicle
+            others, lambda: self.world, lambda: self.lead, self.saving, self.chronicle, lambda: self.told
         )
 
     def note(self, number: int) -> None:
@@ -126,6 +127,22 @@ def test_a_standby_has_the_leaders_file_its_flapping_and_its_history(tmp_path: P
     again = Chronicle(tmp_path / "standby" / "history", CLOCK)
     assert again.entries == standby.chronicle.entries, "it is in the file"
     assert standby.saving.text == status_file.with_epoch(status_file.encode(standby.world), epoch_text(NEXT))
+
+
+def test_a_standby_that_comes_to_lead_knows_what_the_leader_has_not_told(
+    tmp_path: Path, leader: Monitor
+) -> None:
+    async def learn(standby: Monitor) -> None:
+        leader.told = {"chat": leader.chronicle.newest, "mail": BEGINNING}
+        for number in (2, 3):
+            leader.note(number)
+        await standby.inheritance.learn()
+
+    standby = learning(tmp_path, leader, learn)
+    assert standby.chronicle.inherited("chat") == (), "the leader will tell it"
+    standby.inheritance.taken(epoch_text(NEXT))
+    left = {name: standby.chronicle.inherited(name) for name in ("chat", "mail", "new")}
+    assert left == {"chat": leader.chronicle.entries[1:], "mail": leader.chronicle.entries, "new": ()}
 
 
 def test_what_was_copied_long_before_it_leads_is_of_nobody(tmp_path: Path, leader: Monitor) -> None:
@@ -211,7 +228,8 @@ def test_who_does_not_lead_tells_nothing_and_who_leads_asks_nobody(tmp_path: Pat
 @pytest.mark.parametrize(
     "line",
     ["", "Invalid command", memory.STANDS_BY, "[]", "{}", '{"epoch": "", "status": "", "flaps": [], "history": []}',
-     '{"epoch": "", "status": "", "flaps": {"db1": [1]}, "history": []}'],
+     '{"epoch": "", "status": "", "flaps": {"db1": [1]}, "history": []}',
+     '{"epoch": "", "status": "", "flaps": {}, "history": [], "told": []}'],
 )  # fmt: skip
 def test_an_answer_that_tells_nothing_is_none(line: str) -> None:
     assert memory.decoded(line) is None
@@ -221,8 +239,11 @@ def test_what_is_asked_and_answered_can_be_read_back() -> None:
     assert memory.asked(memory.words(Position(5, 7))) == Position(5, 7)
     assert memory.asked(["memory", "x"]) is None
     assert memory.asked(["show"]) is None
-    said = Memory("3.a.b", "db1|ONLINE|\n", {"db1": Flapped(1.5, 2, too_many=False)}, ("{}",))
+    flapped, told = {"db1": Flapped(1.5, 2, too_many=False)}, {"chat": Position(5, 7)}
+    said = Memory("3.a.b", "db1|ONLINE|\n", flapped, ("{}",), told)
     assert memory.decoded(memory.encoded(said)) == said
+    older = '{"epoch": "3.a.b", "status": "", "flaps": {}, "history": []}'
+    assert memory.decoded(older) == Memory("3.a.b", "", {}, ())
 
 
 # --- what is believed of a host whose agent is silent

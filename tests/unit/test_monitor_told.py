@@ -122,6 +122,24 @@ async def test_a_monitor_that_is_started_again_tells_what_was_not_told_and_nothi
         await told_up_to(tmp_path, chat=again.newest)
 
 
+@pytest.mark.parametrize("place", [1, 2, 3])
+async def test_a_monitor_that_comes_to_lead_tells_what_the_one_before_had_not(
+    chronicle: Chronicle, tmp_path: Path, hook: Hook, place: int
+) -> None:
+    before = Chronicle(tmp_path / "before", CLOCK)
+    for number in (1, 2, 3):
+        before.noted(said(number))
+    async with running(chronicle, tmp_path, Notify("chat", webhook=hook.url)):
+        await told_up_to(tmp_path, chat=Position(0, 0))
+        chronicle.noted(said(8))
+        assert await hosts(hook) == ["db8"], "what happens while it stands by"
+        chronicle.go_on(before.entries, {"chat": before.entries[place - 1].position})
+        chronicle.noted(said(9))
+        left = [f"db{number}" for number in range(place + 1, 4)]
+        assert await hosts(hook, len(left) + 1) == [*left, "db9"]
+        await told_up_to(tmp_path, chat=chronicle.newest)
+
+
 async def test_what_happened_more_than_an_hour_before_the_start_is_not_told_and_that_is_said(
     tmp_path: Path, hook: Hook, caplog: pytest.LogCaptureFixture
 ) -> None:

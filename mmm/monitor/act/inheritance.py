@@ -40,7 +40,10 @@ One that was cut off for longer knows only what once was: hosts may have failed 
 
 
 class Inheritance:
-    """What is known of the monitor that leads; `lead` tells by which epoch this one does, None where it does not."""
+    """What is known of the monitor that leads; `lead` tells by which epoch this one does, None where it does not.
+
+    `told` returns how far each section of `<notify>` has been told by this one.
+    """
 
     def __init__(
         self,
@@ -49,9 +52,10 @@ class Inheritance:
         lead: Callable[[], Lead | None],
         saving: Saving,
         chronicle: Chronicle,
+        told: Callable[[], Mapping[str, Position]] = dict,
     ) -> None:
         self._others, self._world, self._lead = others, world, lead
-        self._saving, self._chronicle = saving, chronicle
+        self._saving, self._chronicle, self._told = saving, chronicle, told
         self._memory: Memory | None = None
         self._learned = 0.0
         self._led = ""
@@ -136,7 +140,7 @@ class Inheritance:
         """Go on with it: this monitor has come to lead by the epoch."""
         self._led = epoch
         self._saving.leads(epoch)
-        self._chronicle.go_on(self._entries)
+        self._chronicle.go_on(self._entries, self._memory.told if self._memory is not None else {})
         self._memory, self._entries = None, ()
 
     def answer(self, behind: Position, now: float) -> str:
@@ -150,4 +154,4 @@ class Inheritance:
             if host.flaps is not None
         }
         lines = (history.encode(each).rstrip("\n") for each in changes.since(self._chronicle.entries, behind))
-        return encoded(Memory(epoch_text(lead), self._saving.text, flaps, tuple(lines)))
+        return encoded(Memory(epoch_text(lead), self._saving.text, flaps, tuple(lines), self._told()))

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from mmm.monitor.act.history_file import HistoryFile
 from mmm.monitor.decide.turn import Assigned, Blocked, Lost, ModeEnded, News
@@ -43,7 +44,9 @@ class Chronicle:
         self._ledger = Ledger()
         self._jobs: set[str] = set()
         self.copied = BEGINNING
-        """Up to where it is no news: the monitor that led before has told it, or this one."""
+        """Up to where it is no news: the monitor that led before has told it, but for `inherited`, or this one."""
+        self._inherited: tuple[Entry, ...] = ()
+        self._told_before: Mapping[str, Position] = {}
         self.entries = self._file.read()
         """What has happened, the newest last."""
         last = self.entries[-1].epoch if self.entries else 0
@@ -178,8 +181,15 @@ class Chronicle:
         """Return the position behind all that has happened."""
         return changes.newest(self.entries)
 
-    def go_on(self, copied: tuple[Entry, ...]) -> None:
+    def inherited(self, section: str) -> tuple[Entry, ...]:
+        """Return what the monitor that led before has not told a section of `<notify>`, as far as that is known."""
+        told = self._told_before.get(section)
+        return () if told is None else changes.since(self._inherited, told)
+
+    def go_on(self, copied: tuple[Entry, ...], told: Mapping[str, Position] = MappingProxyType({})) -> None:
         """Go on from the history of the monitor that led before; what this one has noted since comes behind it.
+
+        `told` is how far that one has told each section of `<notify>`.
 
         What was on its way when this one led last has come to its end under another one, or nobody has seen it end.
         """
@@ -188,7 +198,7 @@ class Chronicle:
             return
         self._epoch = new_epoch(max(self._epoch, copied[-1].epoch + 1), *self._among)
         self.entries = history.joined(self.entries, copied, self._epoch)
-        self.copied = self.newest
+        self.copied, self._inherited, self._told_before = self.newest, copied, told
         self._write(None)
         self.wake()
 

@@ -83,6 +83,7 @@ class Notifier:
         self._clock = clock
         self._again = again
         self._told = told
+        self._copied = chronicle.copied
         self._known = told.positions.get(notify.name, chronicle.newest)
         self._waiting: tuple[Held, ...] = ()
         self._left_out = 0
@@ -115,13 +116,7 @@ class Notifier:
                     await grown.wait()
 
     def _take_news(self) -> None:
-        entries = self._chronicle.entries
-        known = max(self._known, self._chronicle.copied)
-        news = changes.since(entries, known)
-        if news:
-            self._left_out += max(0, news[0].number - known.number - 1)
-            known = entries[-1].position
-        self._known = known
+        news = (*self._inherited(), *self._news())
         now = time.monotonic()
         wall = self._clock.wall(now)
         self._waiting = notices.with_news(self._waiting, news, self._notify, now, wall)
@@ -131,6 +126,21 @@ class Notifier:
         self._left_out += max(0, len(self._waiting) - notices.MOST)
         self._waiting = self._waiting[-notices.MOST :]
         self._note()
+
+    def _inherited(self) -> tuple[Entry, ...]:
+        """Return what is left to tell of another monitor's history, where this one has come to lead."""
+        copied = self._chronicle.copied
+        if copied == self._copied:
+            return ()
+        self._copied, self._known = copied, max(self._known, copied)
+        return self._chronicle.inherited(self._notify.name)
+
+    def _news(self) -> tuple[Entry, ...]:
+        news = changes.since(self._chronicle.entries, self._known)
+        if news:
+            self._left_out += max(0, news[0].number - self._known.number - 1)
+            self._known = news[-1].position
+        return news
 
     def _note(self) -> None:
         """Note how far all is told: before the first change that waits."""

@@ -56,6 +56,7 @@ from mmm.network.line_server import Stream
 from mmm.process import log_queue
 from mmm.wire import memory, refrain
 from mmm.wire.command import FOLLOW, without_json
+from mmm.wire.follow import Position
 
 if TYPE_CHECKING:
     from mmm.monitor.act.notifying import Telling
@@ -127,7 +128,7 @@ class Shell:
         others = OtherMonitors(world.conf, agents.tls)
         self._leading = self._one_of_several(others) if world.conf.monitors else None
         self._inheritance = Inheritance(
-            others, lambda: self.world, lambda: agents.lead, self._saving, self._chronicle
+            others, lambda: self.world, lambda: agents.lead, self._saving, self._chronicle, self._told
         )
         means = Means(agents, checks, pinger, self._saving, self._chronicle, self._leading)
         self._orders = Orders(means, lambda: self.world, self.post, self._take_turn)
@@ -184,6 +185,9 @@ class Shell:
             self._telling = Telling(self._chronicle, self._clock, self._start, path)
         if self._telling is not None:
             self._telling.by(conf)
+
+    def _told(self) -> Mapping[str, Position]:
+        return {} if self._telling is None else self._telling.told.positions
 
     def _take_conf(self, old: Cluster) -> None:
         """Go by the conf of the world from now on, in the place of the old one: whatever was handed that."""

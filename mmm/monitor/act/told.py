@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mmm.monitor.act import status_file
 from mmm.monitor.act.complaint import Complaint
-from mmm.wire.follow import Position, position
+from mmm.wire.follow import Position, positions
 from mmm.wire.json_text import parsed
 
 
@@ -41,9 +41,9 @@ class Told:
         if not self._positions.keys() <= set(sections):
             self._go_on({name: told for name, told in self._positions.items() if name in sections})
 
-    def _go_on(self, positions: Mapping[str, Position]) -> None:
+    def _go_on(self, told: Mapping[str, Position]) -> None:
         with self._changed:
-            self._positions = positions
+            self._positions = told
             if self._thread is None and self._path is not None:
                 self._thread = threading.Thread(
                     target=self._run, args=(self._path,), name="told", daemon=True
@@ -67,19 +67,17 @@ class Told:
                 self._complaint.cannot_be_written(error)
 
 
-def encoded(positions: Mapping[str, Position]) -> str:
+def encoded(told: Mapping[str, Position]) -> str:
     """Return the text of the file."""
-    return json.dumps({name: str(told) for name, told in positions.items()}) + "\n"
+    return json.dumps({name: str(place) for name, place in told.items()}) + "\n"
 
 
 def decoded(text: str) -> Mapping[str, Position]:
     """Return what the text of a file says; what says nothing is left out."""
     try:
-        raw = parsed(text)
-        found = {str(name): position(str(told)) for name, told in raw.items()}
+        return positions(parsed(text))
     except (ValueError, AttributeError):
         return {}
-    return {name: told for name, told in found.items() if told is not None}
 
 
 def _read(path: Path) -> Mapping[str, Position]:
