@@ -84,23 +84,24 @@ class Round(NamedTuple):
         left = voters - len(self.without - self.agreed - self.new)
         return self.open and not self.leads and left < take(voters)
 
-    def is_complete(self, voters: int, *, others: bool = False) -> bool:
+    def is_complete(self, voters: int, *, others: bool = False, forced: bool = False) -> bool:
         """Tell whether the round makes the monitor lead, or lets it lead on.
 
         `others`: all other monitors of the conf have agreed, since it was asked, not to take the lead. Voters that
-        are new count where all are, as in a cluster that nobody has led yet.
+        are new count where all are, as in a cluster that nobody has led yet, and where it is `forced`: by the word of
+        an admin that no other monitor leads.
         """
         if not self.open:
             return False
-        return self.counts_record(voters) or len(self.new) == voters or (self.leads and others)
-
-    def is_forced(self, voters: int) -> bool:
-        """Tell whether the first round makes it lead by an admin's word: voters count that are new."""
-        return self.open and not self.leads and len(self.agreed | self.new) >= take(voters)
+        by_word = forced and len(self.agreed | self.new) >= self._needed(voters)
+        return by_word or self.counts_record(voters) or len(self.new) == voters or (self.leads and others)
 
     def counts_record(self, voters: int) -> bool:
         """Tell whether the record that was sent with the round counts: other monitors keep none."""
-        return len(self.agreed) >= (keep(voters) if self.leads else take(voters))
+        return len(self.agreed) >= self._needed(voters)
+
+    def _needed(self, voters: int) -> int:
+        return keep(voters) if self.leads else take(voters)
 
     def complete(self) -> "Round":
         """Return the round once it is complete."""

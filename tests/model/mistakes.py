@@ -15,7 +15,7 @@ from tests.model.voting import Rules
 class LeadsByOne(Round):
     """Leads as soon as one voter agrees, however many there are."""
 
-    def is_complete(self, voters: int, *, others: bool = False) -> bool:  # noqa: ARG002
+    def is_complete(self, voters: int, *, others: bool = False, forced: bool = False) -> bool:  # noqa: ARG002
         return self.open and len(self.agreed) >= 1
 
 

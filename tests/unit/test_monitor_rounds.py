@@ -56,6 +56,9 @@ class Voters:
         if asked.epoch is not None and asked.length == 0:
             voter = voter.released(asked.epoch)
         elif asked.epoch is not None and not refused:
+            if asked.seen:
+                self.changed.discard(name)
+                voter = voter._replace(new=False)
             voter = voter.agreed(asked.epoch, asked.record, asked.length, now)
         self.voters[name] = voter
         follows = voter.follows(now)
@@ -305,3 +308,26 @@ def test_a_voter_that_does_not_count_counts_by_an_admins_word_and_then_anybody_m
 
     (begun,) = run(voters, forced).begun
     assert (begun.mode, begun.held) == ("MANUAL", frozenset({"db1", "db2", "db3"}))
+
+
+@pytest.mark.parametrize("lost", ["disk", "voters"])
+@pytest.mark.parametrize("names", [("db2", "db3"), ("db1", "db2", "db3")])
+def test_who_leads_by_an_admins_word_has_voters_count_again_by_tokens_of_rounds_that_counted_by_it_too(
+    names: tuple[str, ...], lost: str
+) -> None:
+    voters = Voters()
+    voters.changed = set(names) if lost == "voters" else set()
+    voters.voters |= {name: Voter(new=lost == "disk") for name in names}
+
+    async def forced(monitor: Monitor) -> None:
+        await monitor.until(lambda now: set(now.uncounted or names) == set(names))
+        leadership = replace(monitor.world.leadership, asked=TakeLead(inf))
+        monitor.world = replace(monitor.world, leadership=leadership)
+        await monitor.until(lambda now: now.place is Place.LEADS)
+        assert await monitor.leading.recorded(LIMIT)
+
+    monitor = run(voters, forced)
+    assert any(led.tokens for led, _ in monitor.posted), "orders may go out"
+    assert not voters.changed
+    assert not any(voter.new for voter in voters.voters.values())
+    assert len(monitor.begun) == 1

@@ -10,6 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from math import inf
 
 from mmm.config.model import Cluster
 from mmm.lease.lead import Lead, authority
@@ -56,7 +57,7 @@ class Leading:
         self._started = agents.lead or Lead(0, authority(own, 0), "")
         agents.lead = None
         self._word, self._others = Word(conf), others
-        self._rounds = Rounds(world, agents, others, self._word, lambda: self._forced, self._tell)
+        self._rounds = Rounds(world, agents, others, self._word, lambda: self._vouched, self._tell)
         self._voters, self._period = self._rounds.voters, self._rounds.period
         self._leader = ""
         self._kept = self._missing = self._uncounted = tuple[str, ...]()
@@ -72,10 +73,15 @@ class Leading:
         return self._world().conf
 
     @property
+    def _vouched(self) -> float:
+        """Return until when, by the monotonic clock, an admin vouches that no other monitor leads."""
+        asked = self._world().leadership.asked
+        return asked.until if isinstance(asked, TakeLead) else -inf
+
+    @property
     def _forced(self) -> bool:
         """Tell whether an admin says that no other monitor leads, and this one is to take the lead."""
-        asked = self._world().leadership.asked
-        return isinstance(asked, TakeLead) and time.monotonic() < asked.until
+        return time.monotonic() < self._vouched
 
     @property
     def _others_turn(self) -> float:

@@ -29,7 +29,8 @@ GLANCE = 0.5
 class Rounds:
     """The rounds of one monitor, epoch after epoch.
 
-    `forced` tells whether an admin says that no other monitor leads; `told` is called when a round is complete.
+    `vouched` tells until when, by the monotonic clock, an admin vouches that no other monitor leads; `told` is called
+    when a round is complete.
     """
 
     def __init__(
@@ -38,10 +39,10 @@ class Rounds:
         agents: Agents,
         others: OtherMonitors,
         word: Word,
-        forced: Callable[[], bool],
+        vouched: Callable[[], float],
         told: Callable[[], None],
     ) -> None:
-        self._world, self._others, self._word, self._forced, self._told = world, others, word, forced, told
+        self._world, self._others, self._word, self._vouched, self._told = world, others, word, vouched, told
         self.tokens = HostTokens()
         agents.heard_token, agents.binds = self.tokens.heard, self.bind
         self.voters = voters.Voters(world().conf, agents)
@@ -59,8 +60,8 @@ class Rounds:
         """What the voters had on record that agreed to the first round of the epoch."""
         self._sent = self.counted = NOTHING
         """The record that went with the round, and the newest of this epoch that counts."""
-        self.by_monitors, self.by_force = False, False
-        """It counted by the word of the others, or of an admin."""
+        self.by_monitors, self.by_force, self._vouched_until = False, False, -inf
+        """It counted by the word of the others, or of an admin; until when that is good by which the epoch began."""
         self.lost = ""
         """Why this monitor leads no more; empty: nothing says so."""
         self._words: Lead | None = None
@@ -88,6 +89,7 @@ class Rounds:
         self.epoch, self._round = epoch, Round()
         self.tokens.forget()
         self.records, self.lost, self.counted, self._bound = [], "", NOTHING, {}
+        self.by_force, self._vouched_until = False, -inf
         self.kept, self.missing = (), missing
 
     def end(self) -> None:
@@ -204,13 +206,21 @@ class Rounds:
         self.agreed.add(name)
         if not self._round.leads:
             self.records.append(said.record)
-        forced = self._forced()
+        forced = self._is_forced
         if forced or not said.changed:
             self._round = self._round.heard(name, new=said.new or said.changed)
-        number = len(self._conf.voters)
-        self.by_force = forced and not self._round.counts_record(number)
-        if self._round.is_complete(number) or (forced and self._round.is_forced(number)):
+        if self._round.is_complete(len(self._conf.voters), forced=forced):
             self._finish()
+
+    @property
+    def _is_forced(self) -> bool:
+        """Tell whether voters count that are new, by the word of an admin: until a round has counted without them.
+
+        They are made whole by tokens that may be used, and none may before a later round is complete.
+        """
+        if self._round.leads:
+            return self.by_force and time.monotonic() < self._vouched_until
+        return time.monotonic() < self._vouched()
 
     def _refused(self, name: str) -> None:
         """Note that a voter does not agree; a first round for which too few are left ends."""
@@ -221,7 +231,10 @@ class Rounds:
     def _finish(self) -> None:
         """Let the tokens be used that were there before the round was asked."""
         counts = self._round.counts_record(len(self._conf.voters))
-        if self._round.leads and counts:
+        self.by_force = self._is_forced and not counts
+        if not self._round.leads:
+            self._vouched_until = self._vouched()
+        elif counts:
             self.counted = self._sent
         self.by_monitors = self._round.leads and not counts
         self._round, self.complete = self._round.complete(), self.asked
