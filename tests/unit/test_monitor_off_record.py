@@ -62,6 +62,11 @@ def test_without_a_file_a_host_of_a_cluster_in_use_may_have_the_role_for_good() 
     before = started({"db1": Found(), "db2": online})
     assert before.hosts["db1"].agent.given.until == FOREVER
     assert granted(before, OVER, deaf=("db1",))[1] == []
+    restarted = again(before, db2=online)
+    assert restarted.hosts["db1"].agent.given.until == FOREVER, "it has a file now"
+    assert restarted.owner[WRITER] != "db1"
+    assert restarted.passive_cause is None
+    assert again(before, db1=online, db2=online).hosts["db1"].agent.given.until == NOW + LENGTH
 
 
 def test_at_a_first_start_nobody_has_been_told_anything() -> None:
@@ -164,22 +169,22 @@ def test_what_nobody_tells_of_is_not_told_to_the_next_monitor() -> None:
     """A first start, twice: db1 was in use then, and active master, as nobody had chosen it."""
     new = Found(agent=Status("AWAITING_RECOVERY", (), ""), system=WITHOUT, uptime=500.0)
     before = started({"db1": Found(), "db2": new})
-    assert before.holders(WRITER) == {"db1"}
+    assert before.holders(WRITER) >= {"db1"}
     after = again(before, db2=new)
     assert after.owner[WRITER] is None
     assert [after.hosts[name].state for name in ("db1", "db2")] == [State.AWAITING_RECOVERY] * 2
     assert not after.hosts["db1"].used
-    assert after.holders(WRITER) == {"db1"}
+    assert after.holders(WRITER) >= {"db1"}
     assert after.hosts["db1"].agent.given == Outstanding(NOW + LENGTH, NOW + LENGTH)
     told = again(before, db1=new, db2=new)
-    assert told.holders(WRITER) == frozenset()
+    assert rest(told, NOW + 0.1)[0].holders(WRITER) == frozenset()
     assert not told.hosts["db1"].used
 
 
 def test_what_such_a_host_was_sent_is_told() -> None:
     before = started({"db1": gave_it_up(TO_NOBODY), "db2": Found(TO_NOBODY)})
     before = with_host(before.with_owner({WRITER: "db2"}), "db1", state=State.ADMIN_OFFLINE)
-    after, told = granted(before, NOW + 0.1, deaf=("db1",))
+    after, told = granted(before, NOW + 0.1)
     assert told == ["db2"]
     after = after.with_owner({WRITER: None})
     lines, _ = status_file.decode(status_file.encode(after))

@@ -17,7 +17,10 @@ class Stored:
     state: str
     vips: tuple[Vip, ...] = ()
     lease: str = ""
-    """`finite`, `forever`, or empty where nothing of the active master role was granted or recorded."""
+    """`finite`, `forever`, or empty where nothing of the active master role was granted or recorded.
+
+    `forever` without the VIP: nobody knows whether the host has it, or for how long.
+    """
     length: float = 0.0
     """Seconds of a lease that is finite, by the conf under which it was granted; 0: not recorded."""
     hosts: str = ""

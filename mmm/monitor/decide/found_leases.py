@@ -10,8 +10,8 @@ from mmm.monitor.decide.found import Found, Stored
 from mmm.monitor.world.host import State
 from mmm.monitor.world.passive import PassiveCause
 
-_IN_USE = frozenset(map(str, State))
-"""What an agent says of its host that was ordered something; one that has heard nothing yet says UNKNOWN."""
+_IN_USE = frozenset((State.ONLINE, State.ADMIN_OFFLINE, State.REPLICATION_FAIL, State.REPLICATION_DELAY))
+"""What an agent says of a host that was in use; of a new one it says UNKNOWN, or what it awaits."""
 
 
 def unplaced(conf: Cluster, found: Mapping[str, Found], stored: Mapping[str, Stored]) -> PassiveCause | None:
@@ -21,7 +21,8 @@ def unplaced(conf: Cluster, found: Mapping[str, Found], stored: Mapping[str, Sto
     writer = frozenset(conf.master_vips)
     for name, line in stored.items():
         told = name in found and found[name].asked
-        waits = told or (name in conf.hosts and not writer.isdisjoint(line.vips))
+        supposed = frozenset(line.vips) <= frozenset(conf.vips) - writer
+        waits = told or (name in conf.hosts and (supposed or not writer.isdisjoint(line.vips)))
         if line.lease and not waits:
             return PassiveCause("unknown_holder", {"host": name, "vips": line.vips})
     return None
@@ -72,18 +73,19 @@ def _longest(conf: Cluster, found: Mapping[str, Found], stored: Mapping[str, Sto
     A lease without an end would not have been granted off the record. Where there is none any more, of a cluster that
     was in use, it may have been on it. Hosts that promised by another conf are no hosts of this one, perhaps (`given`).
     """
-    if found[name].asked:
-        return _longest_on_record(conf, found)
-    in_use = any(host.agent is not None and host.agent.state in _IN_USE for host in found.values())
-    if not stored and in_use and all(host.stored is None for host in found.values()):
+    line = found[name].stored
+    lost = not stored and all(host.stored is None for host in found.values())
+    other = line is not None and any(_by_another_conf(conf, each) for each in stored.values())
+    supposed = line is not None and line.lease == "forever"
+    if not found[name].asked and (other or supposed or (lost and _is_in_use(found))):
         return FOREVER
-    if found[name].stored is not None and any(_by_another_conf(conf, line) for line in stored.values()):
-        return FOREVER
-    return _longest_on_record(conf, found)
-
-
-def _longest_on_record(conf: Cluster, found: Mapping[str, Found]) -> float:
     return max([conf.vip_lease, *(host.stored.length for host in found.values() if host.stored is not None)])
+
+
+def _is_in_use(found: Mapping[str, Found]) -> bool:
+    """Tell whether some agent knows that the cluster has had an active master, or that a host was in use."""
+    agents = [host.agent for host in found.values() if host.agent is not None]
+    return any(agent.master or agent.vips or agent.state in _IN_USE for agent in agents)
 
 
 def _by_another_conf(conf: Cluster, stored: Stored) -> bool:

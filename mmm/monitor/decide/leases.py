@@ -213,11 +213,14 @@ def recorded(link: AgentLink) -> str:
     """Return what the status file says of a host's lease: nothing, `forever` or `finite`.
 
     Of a classic agent nothing, for it has no lease; a monitor that finds nothing takes that for one without an end.
-    Nor of one that is only supposed: who starts next supposes it again, and takes what it reads for a host in use.
+    Nor of one that is only supposed, and has an end: who starts next supposes it again, and takes what it reads for a
+    host in use. That it may have no end is on record without a VIP: with a file it would be forgotten.
     """
-    if link.given == NOTHING or link.about.classic or _is_supposed(link):
+    if link.given == NOTHING or link.about.classic:
         return ""
-    return "forever" if link.given.until == FOREVER else "finite"
+    if link.given.until == FOREVER:
+        return "forever"
+    return "" if _is_supposed(link) else "finite"
 
 
 def _is_supposed(link: AgentLink) -> bool:
