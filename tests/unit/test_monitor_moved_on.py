@@ -1,13 +1,16 @@
 """A planned move whose new holder cannot take the role while the old one cannot have it again (rule 11.7)."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.apply.apply import apply
 from mmm.monitor.command import command_result
 from mmm.monitor.command.command_result import Awaited
 from mmm.monitor.decide.move.phases import TELL_LIMIT, TRY_AGAIN
+from mmm.monitor.decide.turn import turn
 from mmm.monitor.report.log_lines import between
 from mmm.monitor.world.events import Answer, Answered
 from mmm.monitor.world.link import Ordered
@@ -16,7 +19,7 @@ from mmm.monitor.world.world import Mode, World
 from mmm.wire.status import Status
 from tests import commanding
 from tests.unit.test_monitor_failover_block import of_masters
-from tests.unit.worlds import NOW, WRITER, checks, settle, take_turn, with_agent, with_host
+from tests.unit.worlds import CLOCK, NOW, WRITER, checks, settle, take_turn, with_agent, with_host
 
 NO = "ERROR: sync: not in time"
 
@@ -24,11 +27,12 @@ NO = "ERROR: sync: not in time"
 class Cluster:
     """Three masters in turns of 0.25 s; the agents of `unable` answer ERROR to the order to take the role."""
 
-    def __init__(self, before: World, *unable: str) -> None:
+    def __init__(self, before: World, *unable: str, chronicle: Chronicle | None = None) -> None:
         self.world, self.unable, self.now = before, unable, NOW + 1.0
         self.told: list[tuple[str, bool]] = []
         """Who was told, in that order, and whether it is to have the role."""
         self.lines: list[str] = []
+        self.chronicle = chronicle
 
     def run(self, seconds: float = 0.25) -> None:
         """Have agents answer at once for that long."""
@@ -37,9 +41,12 @@ class Cluster:
             self.now += 0.25
             for _ in range(10):
                 before = self.world
-                self.world, orders = take_turn(before, self.now)
+                result = turn(before, self.now)
+                self.world = result.world
                 self._note(before)
-                for order in (each for each in orders if isinstance(each, Tell)):
+                if self.chronicle is not None:
+                    self.chronicle.turn(self.world, result.changes)
+                for order in (each for each in result.orders if isinstance(each, Tell)):
                     self.answer(order)
 
     def _note(self, before: World) -> None:
@@ -56,11 +63,26 @@ class Cluster:
         said = replace(said, halting=about.halting, differs=about.differs)
         self.world = apply(before, said, self.now)
         self._note(before)
+        if self.chronicle is not None:
+            self.chronicle.between(before, self.world)
+            self.chronicle.told(before, self.world, order, 0.01, str(how))
 
 
-def halting(*unable: str, mode: Mode = Mode.ACTIVE) -> Cluster:
+def halting(*unable: str, mode: Mode = Mode.ACTIVE, chronicle: Chronicle | None = None) -> Cluster:
     """The machine of db1, the writer, goes down."""
-    return Cluster(replace(with_agent(settle(of_masters("db1"))[0], "db1", halting=True), mode=mode), *unable)
+    before = with_agent(settle(of_masters("db1"))[0], "db1", halting=True)
+    return Cluster(replace(before, mode=mode), *unable, chronicle=chronicle)
+
+
+def test_the_history_tells_where_the_role_went_in_the_end_and_who_wrote_last(tmp_path: Path) -> None:
+    chronicle = Chronicle(tmp_path / "history", CLOCK)
+    down = halting("db2", chronicle=chronicle)
+    down.run()
+    (moved,) = [entry for entry in chronicle.entries if entry.holder]
+    assert moved.holder == (str(WRITER), "db3")
+    assert moved.event is not None
+    assert moved.event["fields"] == {"vip": str(WRITER), "source": "db1", "target": "db3"}
+    assert NO in str(moved.cause)
 
 
 def test_a_role_that_its_new_holder_cannot_take_goes_on_to_a_third_host_while_the_old_ones_machine_goes_down() -> (

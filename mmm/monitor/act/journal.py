@@ -19,7 +19,7 @@ from mmm.monitor.world.events import RejoinAnswered
 from mmm.monitor.world.happened import Happened, Why, job_ended
 from mmm.monitor.world.host import State
 from mmm.monitor.world.loss import Loss
-from mmm.monitor.world.move import Phase
+from mmm.monitor.world.move import Move, Phase
 from mmm.monitor.world.orders import Rejoin, Tell
 from mmm.monitor.world.said import Said
 from mmm.monitor.world.world import Mode, World
@@ -84,6 +84,8 @@ class Chronicle:
         move = after.move
         if move is not None and move.phase is Phase.RETURNING and before.owner[move.vip] != move.source:
             self._assigned(after, Assigned(move.vip, move.target, move.source), move.cause)
+        if move is not None and (failed := _goes_on(after, move)) and before.owner[move.vip] == failed.target:
+            self._assigned(after, Assigned(move.vip, failed.target, move.target), failed.cause)
 
     def turn(self, world: World, news: Iterable[News]) -> None:
         """Say what a turn changed; `world` is the one after it."""
@@ -223,5 +225,13 @@ class Chronicle:
 def _failure(world: World, assigned: Assigned) -> Said | None:
     """Return why a planned move failed that this assignment undoes."""
     move = world.move
-    undone = move is not None and (move.vip, move.goal) == (assigned.vip, assigned.after)
-    return move.cause if move is not None and undone else None
+    if move is None or (move.vip, move.goal) != (assigned.vip, assigned.after):
+        return None
+    failed = _goes_on(world, move)
+    return failed.cause if failed is not None and failed.target == assigned.before else move.cause
+
+
+def _goes_on(world: World, move: Move) -> Move | None:
+    """Return the move that failed and goes on as this one to a third host; None where there is no such."""
+    failed = (each for each in world.failed_moves if (each.vip, each.since) == (move.vip, move.since))
+    return next((each for each in failed if each.target != move.target), None)
