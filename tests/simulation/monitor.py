@@ -195,7 +195,7 @@ class Monitor:
             case KillHost():
                 self._kill(order)
             case LookForVip():
-                self.clock.after(0.6, self._looked, order)
+                self.clock.after(0.6, self._looked, order, self.lead)
             case AskOthers():
                 self.clock.after(0.01 + 0.7 * self.clock.random(), self._opined, order)
             case ReadLog():
@@ -302,8 +302,8 @@ class Monitor:
             )
         self._took(order, answered(order, spoken))
 
-    def _looked(self, order: LookForVip) -> None:
-        if not self._sleeps(self._looked, order):
+    def _looked(self, order: LookForVip, by: Lead | None) -> None:
+        if not self._sleeps(self._looked, order, by) and by == self.lead:
             cluster, machine = self.cluster, self.cluster.machines[order.host]
             answers = cluster.answers_arp(order.vip.ip, self.ip)
             for name in order.witnesses:
@@ -344,16 +344,18 @@ class Monitor:
         self._kills.add(order.host)
         self.clock.say(f"  kill_host {order.host} {int(order.pings)}")
         takes = 0.0 if self.clock.now < self.cluster.kill_missing_until else 0.1 + 5.0 * self.clock.random()
-        self.clock.after(takes, self._killed, order.host)
+        self.clock.after(takes, self._killed, order.host, self.lead)
 
-    def _killed(self, host: str) -> None:
+    def _killed(self, host: str, by: Lead | None) -> None:
         if self.gone:
             self.cluster.kill(host)
             return
-        if self._sleeps(self._killed, host):
+        if self._sleeps(self._killed, host, by):
             return
         failure = self.cluster.kill(host)
         self.clock.say(f"  kill_host {host} ended: {failure or 'it is off'}")
+        if by != self.lead:  # it may have told the host something since
+            return
         self._kills.discard(host)
         self.watch.confirmed(host, ())
         self.post(Killed(host, failure))

@@ -17,7 +17,7 @@ from mmm.monitor.act.spoken import Spoken, of_reply
 from mmm.monitor.command.leading import refused
 from mmm.monitor.decide.startup import Started
 from mmm.monitor.decide.turn import Turn
-from mmm.monitor.world.events import Answer, Answered, Event, Killed
+from mmm.monitor.world.events import Answer, Answered, Event
 from mmm.monitor.world.orders import KillHost, Tell
 from mmm.monitor.world.world import World
 from mmm.wire import refrain, voting
@@ -192,13 +192,6 @@ class OneOf(Monitor):
 
     def _every_order_ends(self) -> None:
         """Do not look: what was ordered before it came to lead is not in its world."""
-
-    def _killed(self, host: str) -> None:
-        """Take in that kill_host has ended, also where it was begun before this monitor came to lead anew."""
-        if self.gone or host in self._kills:
-            super()._killed(host)
-        elif not self._sleeps(self._killed, host):
-            self.post(Killed(host, self.cluster.kill(host)))
 
     def _waits_for(self, order: Tell) -> bool:
         return super()._waits_for(order) or any(order is each for each in self._left)

@@ -7,11 +7,12 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from mmm.gtid.place import LogPlace
+from mmm.lease.lead import Lead
 from mmm.monitor.act import saving as saving_of
 from mmm.monitor.act.orders import Means, Orders
 from mmm.monitor.act.saving import Saving
@@ -39,6 +40,8 @@ WHY = "of no account here"
 
 class Broken:
     """Whatever is asked for, there is an internal error."""
+
+    lead = None
 
     def __getattr__(self, name: str) -> Any:
         async def breaks(*_: object) -> None:
@@ -84,6 +87,37 @@ def test_an_internal_error_is_an_answer_by_which_nothing_was_found(order: Order)
         assert "error of the monitor" in event.failure, "the host counts as one that could not be killed"
     if isinstance(event, LogRead):
         assert event.tail.unread is not None
+
+
+class _Leads:
+    """Agents of a monitor that leads, and by another epoch once the file is there."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    @property
+    def lead(self) -> Lead:
+        return Lead(2 if self._file.exists() else 1, "10.0.0.6:9988", "a1")
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_kill_of_when_the_monitor_led_by_another_epoch_says_nothing_of_what_a_host_has_now(
+    tmp_path: Path, *, anew: bool
+) -> None:
+    program, leads_anew = tmp_path / "monitor" / "kill_host", tmp_path / "anew"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{'touch' if anew else 'test ! -e'} {leads_anew}\n")
+    program.chmod(0o755)
+    conf = cluster()
+    assert conf.monitor is not None
+    conf = replace(conf, monitor=replace(conf.monitor, bin_path=str(tmp_path), kill_host_bin=program.name))
+    events: list[Event] = []
+    agents, other, silent = (cast("Any", each) for each in (_Leads(leads_anew), Broken(), _Silent()))
+    orders = Orders(
+        Means(agents, other, other, other, silent), lambda: world(conf=conf), events.append, lambda: None
+    )
+    asyncio.run(orders.carry_out(KillHost("db1", pings=False)))
+    assert events == ([] if anew else [Killed("db1", "")])
 
 
 def test_what_is_ordered_of_agents_ends_so_too() -> None:
@@ -144,6 +178,8 @@ async def told_to_let_go(
 
 class Agents:
     """Takes note of what is sent, and answers OK."""
+
+    lead = None
 
     def __init__(self, sent: list[Tell]) -> None:
         self._sent = sent

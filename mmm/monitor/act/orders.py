@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from mmm.gtid.place import Hidden, Tail, Unread
+from mmm.lease.lead import Lead
 from mmm.monitor.act.agents import Agents
 from mmm.monitor.act.checks import Checks
 from mmm.monitor.act.journal import Chronicle
@@ -80,24 +81,33 @@ class Orders:
         self._take_turn = turn
 
     async def carry_out(self, order: Order, *, after: float = 0.0) -> None:
-        """Carry an order out in `after` seconds; it ends in exactly one event."""
+        """Carry an order out in `after` seconds; it ends in exactly one event.
+
+        None comes of what has been found out once this monitor leads by another epoch: hosts may have been told
+        something since, and kill_host may have been over long before it ended.
+        """
+        by = self._agents.lead
         if after:
             await asyncio.sleep(after)
         match order:
             case Tell():
                 await self._tell(order)
             case KillHost():
-                await self._kill(order)
+                self._found(await self._kill(order), by)
             case LookForVip():
-                await self._look_for(order)
+                self._look_ended(await _whatever(order, self._looked_for(order)), order, by)
             case AskOthers():
-                self._post(await _whatever(order, self._opinions(order)))
+                self._found(await _whatever(order, self._opinions(order)), by)
             case ReadLog():
-                self._post(await _whatever(order, self._log_read(order)))
+                self._found(await _whatever(order, self._log_read(order)), by)
             case Rejoin():
                 await self._rejoin(order)
             case GetAhead():
-                self._post(await _whatever(order, self._got_ahead(order)))
+                self._found(await _whatever(order, self._got_ahead(order)), by)
+
+    def _found(self, event: Event, by: Lead | None) -> None:
+        if by == self._agents.lead:
+            self._post(event)
 
     async def _opinions(self, order: AskOthers) -> Event:
         conf = self._world().conf.hosts
@@ -122,10 +132,9 @@ class Orders:
             looks += [is_absent(self._pinger, host.ip), self._agents.absent(host, order.vip.ip, others)]
         return VipLooked(order.host, order.vip, all(await asyncio.gather(*looks)))
 
-    async def _look_for(self, order: LookForVip) -> None:
-        event = await _whatever(order, self._looked_for(order))
+    def _look_ended(self, event: Event, order: LookForVip, by: Lead | None) -> None:
         before = self._world()
-        self._post(event)
+        self._found(event, by)
         held = before.hosts[order.host].agent.may_hold - self._world().hosts[order.host].agent.may_hold
         if held:
             about = {"host": order.host, "vip": order.vip, "host_too": bool(order.witnesses)}
@@ -147,7 +156,8 @@ class Orders:
         came = answer.came
         return RejoinAnswered(order.host, came.begun, came.lines, came.codes, answer.why)
 
-    async def _kill(self, order: KillHost) -> None:
+    async def _kill(self, order: KillHost) -> Event:
+        """Run kill_host; returns how that ended, and says it."""
         log.critical("%s: cannot be told that it lost its roles: running kill_host", order.host)
         event = await _whatever(order, self._killed(order))
         if isinstance(event, Killed) and event.failure:
@@ -156,7 +166,7 @@ class Orders:
             )
         else:
             log.warning("%s: killed by kill_host", order.host)
-        self._post(event)
+        return event
 
     async def _killed(self, order: KillHost) -> Event:
         return Killed(order.host, await kill_host(self._world().monitor, order.host, pings=order.pings))
