@@ -19,7 +19,7 @@ from mmm.monitor.decide.startup import Started
 from mmm.monitor.decide.turn import Turn
 from mmm.monitor.world.events import Answer, Answered, Event
 from mmm.monitor.world.orders import KillHost, Tell
-from mmm.monitor.world.world import World
+from mmm.monitor.world.world import Mode, World
 from mmm.wire import refrain, voting
 from mmm.wire.agent import SET_STATUS, Reply, Request
 from mmm.wire.follow import Position
@@ -152,7 +152,7 @@ class OneOf(Monitor):
         if not self._sleeps(self._write):
             self._writing = False
             self.inherits.saving.now()
-            if self.several.monitor is self:
+            if self.several.monitor is self and self.world.mode is not Mode.PASSIVE:
                 self.watch.reloaded(self.world, self.disk.file)
 
     def _recorded(self, order: Tell) -> Tell:
