@@ -24,7 +24,8 @@ from mmm.monitor.decide import leading, startup
 from mmm.monitor.decide.found import Found, Stored
 from mmm.monitor.report import changes
 from mmm.monitor.report.clock import Clock
-from mmm.monitor.report.history import Entry, joined
+from mmm.monitor.report.handed_on import HandedOn
+from mmm.monitor.report.history import KEPT, Entry, joined
 from mmm.monitor.world.events import Answer, Answered
 from mmm.monitor.world.happened import Happened
 from mmm.monitor.world.host import Flaps, State
@@ -139,9 +140,11 @@ def test_a_standby_that_comes_to_lead_knows_what_the_leader_has_not_told(
         await standby.inheritance.learn()
 
     standby = learning(tmp_path, leader, learn)
-    assert standby.chronicle.inherited("chat") == (), "the leader will tell it"
+    handed: list[HandedOn] = []
+    standby.chronicle.heir = handed.append
     standby.inheritance.taken(epoch_text(NEXT))
-    left = {name: standby.chronicle.inherited(name) for name in ("chat", "mail", "new")}
+    (one,) = handed
+    left = {name: one.left(name, ()) for name in ("chat", "mail", "new")}
     assert left == {"chat": leader.chronicle.entries[1:], "mail": leader.chronicle.entries, "new": ()}
 
 
@@ -407,9 +410,23 @@ def test_nothing_goes_before_what_came_earlier() -> None:
     assert both[-1].position == Position(71, 4)
 
 
-def test_what_the_leader_has_told_is_not_told_again(tmp_path: Path) -> None:
-    own = happened(tmp_path, 10.0, 1)
-    own.go_on(happened(tmp_path, 20.0, 2).entries)
-    assert own.copied == own.newest
-    own.noted(Happened("rejoin_taken_back", {"host": "db3", "donor": "db1"}))
-    assert len(changes.since(own.entries, own.copied)) == 1
+def test_what_only_this_monitor_knows_of_is_left_to_tell_where_the_history_has_it_now(tmp_path: Path) -> None:
+    copied = (at(10, 1, 1), at(14, 20, 3), at(30, 20, 4))
+    own = (at(10, 1, 1), at(12, 1, 2), at(20, 25, 1), at(40, 25, 2))
+    handed = HandedOn(own, copied, {"chat": Position(20, 3)}, joined(own, copied, 26))
+    left = [(each.text, each.position) for each in handed.left("chat", own)]
+    assert left == [
+        ("1-2", Position(1, 2)),
+        ("20-4", Position(20, 4)),
+        ("25-2", Position(26, 5)),
+        ("25-1", Position(25, 1)),
+    ], "the last one has no place among what came since"
+    assert handed.left("mail", own[:1]) == (), (
+        "the one before knew it, and nothing is known of what it has told"
+    )
+
+
+def test_what_is_older_than_all_that_the_one_before_has_kept_it_has_known() -> None:
+    copied = tuple(at(10.0 + number, 5, number) for number in range(2, KEPT + 2))
+    own = (at(10, 4, 1), at(11, 5, 1))
+    assert HandedOn(own, copied, {"chat": Position(5, KEPT + 1)}, copied).left("chat", own) == ()

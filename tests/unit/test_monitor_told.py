@@ -4,20 +4,22 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mmm.config.model import Notify
+from mmm.monitor.act.informing import Informing
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.notifying import Telling
 from mmm.monitor.act.told import Told, decoded, encoded
 from mmm.monitor.report.clock import Clock
 from mmm.wire.follow import Position
 from tests.unit.test_monitor_notifying import Hook, chronicle, got, hook, logged, said, telling, until
-from tests.unit.worlds import CLOCK, cluster
+from tests.unit.worlds import CLOCK, cluster, world
 
 __all__ = ["chronicle", "hook"]
 LIMIT = 60.0
@@ -27,7 +29,11 @@ LATE = 3000.0
 
 @contextlib.asynccontextmanager
 async def running(
-    chronicle: Chronicle, folder: Path, *sections: Notify, clock: Clock = CLOCK
+    chronicle: Chronicle,
+    folder: Path,
+    *sections: Notify,
+    clock: Clock = CLOCK,
+    leads: Callable[[], bool | None] = lambda: True,
 ) -> AsyncIterator[Telling]:
     """Give what tells the sections of a monitor, which is stopped afterwards."""
     tasks: set[asyncio.Task[None]] = set()
@@ -38,7 +44,7 @@ async def running(
         tasks.add(task)
         return task
 
-    made = Telling(chronicle, clock, start, folder / "told")
+    made = Telling(chronicle, clock, start, folder / "told", leads)
     take(made, *sections)
     try:
         async with asyncio.timeout(LIMIT):
@@ -153,6 +159,49 @@ async def test_what_happened_more_than_an_hour_before_the_start_is_not_told_and_
     async with running(chronicle, tmp_path, Notify("chat", webhook=hook.url), clock=clock):
         assert await hosts(hook) == ["db3"]
     assert "notify chat: more than an hour ago, 2 changes not told, the first: db1: its rejoin" in caplog.text
+
+
+async def test_what_happens_is_told_however_old_it_is_when_a_section_gets_to_it(
+    tmp_path: Path, hook: Hook, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its receiver hung all night."""
+    clock = Clock(lambda moment: moment + 1_000_000.0, CLOCK.local)
+    chronicle = Chronicle(tmp_path / "history", clock)
+    async with running(chronicle, tmp_path, Notify("chat", webhook=hook.url), clock=clock):
+        await told_up_to(tmp_path, chat=Position(0, 0))
+        chronicle.noted(said(1))
+        last = replace(chronicle.entries[-1], at=clock.wall(time.monotonic()) - 20_000.0)
+        chronicle.entries = (*chronicle.entries[:-1], last)
+        assert await hosts(hook) == ["db1"]
+    assert "more than an hour ago" not in caplog.text
+
+
+async def test_a_section_of_the_same_name_begins_anew_after_a_start_without_any(
+    chronicle: Chronicle, tmp_path: Path
+) -> None:
+    """It went from the conf while the monitor was stopped, and comes back with a reload."""
+    chat, one = Notify("chat", webhook="http://127.0.0.1:9/", after=LATE), cluster()
+    assert one.monitor is not None
+    conf = replace(one, monitor=replace(one.monitor, status_path=str(tmp_path / "status")))
+    path, now, tasks = tmp_path / "status.told", [replace(world(), conf=conf)], set[asyncio.Task[None]]()
+
+    def start(work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        tasks.add(task := asyncio.ensure_future(work))
+        return task
+
+    path.write_text(encoded({"chat": Position(0, 0)}))
+    chronicle.noted(said(1))
+    informing = Informing(lambda: now[-1], chronicle, CLOCK, start)
+    informing.begin()
+    assert not path.exists()
+    now.append(replace(now[0], conf=replace(conf, notify={"chat": chat})))
+    informing.go_by_conf()
+    async with asyncio.timeout(LIMIT):
+        await until(lambda: path.exists() and decoded(path.read_text()) == {"chat": chronicle.newest})
+    assert informing.told() == {"chat": chronicle.newest}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_a_section_that_is_taken_from_the_conf_says_what_waited_and_begins_anew_when_it_comes_back(

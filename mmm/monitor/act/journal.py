@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from mmm.monitor.act.history_file import HistoryFile
 from mmm.monitor.decide.turn import Assigned, Blocked, Lost, ModeEnded, News
 from mmm.monitor.report import changes, history, log_lines, losses
 from mmm.monitor.report.clock import Clock
+from mmm.monitor.report.handed_on import HandedOn
 from mmm.monitor.report.history import Entry, Ledger, Parts
 from mmm.monitor.states.table import Change
 from mmm.monitor.world.attempt import Attempt
@@ -23,7 +24,7 @@ from mmm.monitor.world.move import Move, Phase
 from mmm.monitor.world.orders import Rejoin, Tell
 from mmm.monitor.world.said import Said
 from mmm.monitor.world.world import Mode, World
-from mmm.wire.follow import BEGINNING, Position, new_epoch
+from mmm.wire.follow import Position, new_epoch
 from mmm.wire.job import Ended
 
 log = logging.getLogger(__name__)
@@ -43,10 +44,8 @@ class Chronicle:
         self._clock = clock
         self._ledger = Ledger()
         self._jobs: set[str] = set()
-        self.copied = BEGINNING
-        """Up to where it is no news: the monitor that led before has told it, but for `inherited`, or this one."""
-        self._inherited: tuple[Entry, ...] = ()
-        self._told_before: Mapping[str, Position] = {}
+        self.heir: Callable[[HandedOn], None] = lambda _: None
+        """Is told at once of a history that is gone on with."""
         self.entries = self._file.read()
         """What has happened, the newest last."""
         last = self.entries[-1].epoch if self.entries else 0
@@ -183,25 +182,21 @@ class Chronicle:
         """Return the position behind all that has happened."""
         return changes.newest(self.entries)
 
-    def inherited(self, section: str) -> tuple[Entry, ...]:
-        """Return what the monitor that led before has not told a section of `<notify>`, as far as that is known."""
-        told = self._told_before.get(section)
-        return () if told is None else changes.since(self._inherited, told)
-
     def go_on(self, copied: tuple[Entry, ...], told: Mapping[str, Position] = MappingProxyType({})) -> None:
         """Go on from the history of the monitor that led before; what this one has noted since comes behind it.
 
-        `told` is how far that one has told each section of `<notify>`.
+        `told` is how far that one has told each section of `<notify>`. Nothing is `copied` where none is known of.
 
         What was on its way when this one led last has come to its end under another one, or nobody has seen it end.
         """
         self._ledger = Ledger()
-        if not copied:
-            return
-        self._epoch = new_epoch(max(self._epoch, copied[-1].epoch + 1), *self._among)
-        self.entries = history.joined(self.entries, copied, self._epoch)
-        self.copied, self._inherited, self._told_before = self.newest, copied, told
-        self._write(None)
+        before = self.entries
+        if copied:
+            self._epoch = new_epoch(max(self._epoch, copied[-1].epoch + 1), *self._among)
+            self.entries = history.joined(self.entries, copied, self._epoch)
+        self.heir(HandedOn(before, copied, told, self.entries))
+        if copied:
+            self._write(None)
         self.wake()
 
     def _add(self, entry: Entry) -> None:

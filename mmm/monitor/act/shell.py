@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, S
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mmm.clock import local_time
 from mmm.config.model import Cluster, Host
@@ -23,6 +23,7 @@ from mmm.monitor.act.control_port import Lack
 from mmm.monitor.act.ending import Ending
 from mmm.monitor.act.find_out import Finder
 from mmm.monitor.act.following import Followers
+from mmm.monitor.act.informing import Informing
 from mmm.monitor.act.inheritance import Inheritance
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.act.leading import Leading
@@ -56,10 +57,6 @@ from mmm.network.line_server import Stream
 from mmm.process import log_queue
 from mmm.wire import memory, refrain
 from mmm.wire.command import FOLLOW, without_json
-from mmm.wire.follow import Position
-
-if TYPE_CHECKING:
-    from mmm.monitor.act.notifying import Telling
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +107,6 @@ class Shell:
         """What runs beside the loop, and the host that it is about; empty: about none."""
         self._watching: dict[str, list[asyncio.Task[None]]] = {}
         """What asks each host periodically."""
-        self._telling: Telling | None = None
         self._reloading, self._reload_due = asyncio.Lock(), False
         self.taken: Callable[[Cluster], None] = lambda _: None
         """Is told of another conf that was taken."""
@@ -124,17 +120,21 @@ class Shell:
         self._clock = _clock(self._periodic)
         self._chronicle = _chronicle(world, self._clock)
         self.world = self._chronicle.recalled(world, time.monotonic())
+        self._informing = Informing(lambda: self.world, self._chronicle, self._clock, self._start)
         self._followers = Followers(self._chronicle, elsewhere=lambda: elsewhere(self.world))
         others = OtherMonitors(world.conf, agents.tls)
         self._leading = self._one_of_several(others) if world.conf.monitors else None
-        self._inheritance = Inheritance(
-            others, lambda: self.world, lambda: agents.lead, self._saving, self._chronicle, self._told
-        )
+        self._inheritance = self._inheriting(others)
         means = Means(agents, checks, pinger, self._saving, self._chronicle, self._leading)
         self._orders = Orders(means, lambda: self.world, self.post, self._take_turn)
 
     def _one_of_several(self, others: OtherMonitors) -> Leading:
         return Leading(self.world.conf, self._agents, lambda: self.world, self.post, self._begin, others)
+
+    def _inheriting(self, others: OtherMonitors) -> Inheritance:
+        lead = lambda: self._agents.lead  # noqa: E731
+        told = self._informing.told
+        return Inheritance(others, lambda: self.world, lead, self._saving, self._chronicle, told)
 
     async def run(self) -> None:
         """Watch the cluster until cancelled."""
@@ -148,7 +148,7 @@ class Shell:
         self._start(kept_up(self._saving.run))
         watch = partial(warnings_watch.watch, lambda: self.world, self._chronicle, self._clock)
         self._start(kept_up(watch))
-        self._tell()
+        self._informing.begin()
         if self._leading is not None:
             self._start(kept_up(self._leading.run))
             self._start(kept_up(self._inheritance.run))
@@ -175,20 +175,6 @@ class Shell:
         """Ask a host periodically, by the conf as it is now."""
         self._watching[host.name] = [self._start(work, host.name) for work in self._periodic.of_host(host)]
 
-    def _tell(self) -> None:
-        """Have told what happens whom the conf names, and nobody else."""
-        conf = self.world.conf
-        if self._telling is None and conf.notify:
-            from mmm.monitor.act.notifying import Telling  # noqa: PLC0415 - most monitors tell nobody
-
-            path = Path(f"{self.world.monitor.status_path}.told")
-            self._telling = Telling(self._chronicle, self._clock, self._start, path)
-        if self._telling is not None:
-            self._telling.by(conf)
-
-    def _told(self) -> Mapping[str, Position]:
-        return {} if self._telling is None else self._telling.told.positions
-
     def _take_conf(self, old: Cluster) -> None:
         """Go by the conf of the world from now on, in the place of the old one: whatever was handed that."""
         conf = self.world.conf
@@ -206,7 +192,7 @@ class Shell:
         for host in conf.hosts.values():
             if host.name not in self._watching:
                 self._ask(host)
-        self._tell()
+        self._informing.go_by_conf()
         self.taken(conf)
 
     def _forget(self, name: str) -> None:

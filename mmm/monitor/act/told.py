@@ -67,6 +67,14 @@ class Told:
                 self._complaint.cannot_be_written(error)
 
 
+def forget(path: Path) -> None:
+    """Remove the file of a monitor that tells nobody: a section that comes later begins anew."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        Complaint(f"file {path}, which is of no use any more,").cannot_be_written(error)
+
+
 def encoded(told: Mapping[str, Position]) -> str:
     """Return the text of the file."""
     return json.dumps({name: str(place) for name, place in told.items()}) + "\n"

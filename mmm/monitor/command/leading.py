@@ -34,6 +34,13 @@ def elsewhere(world: World) -> str:
     return now.leader if now.place is Place.STANDS_BY and now.leader != _own(world) else ""
 
 
+def leads_here(world: World) -> bool | None:
+    """Tell whether this monitor leads, or is the only one; False: another one does; None: nobody is known to."""
+    if world.leadership.may_order:
+        return True
+    return False if elsewhere(world) else None
+
+
 def refused(world: World, words: Sequence[str]) -> Verdict | None:
     """Return why an order is not taken here, None where it is."""
     if world.leadership.may_order or words[0] in OF_STANDBYS:

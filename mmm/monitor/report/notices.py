@@ -62,10 +62,13 @@ def with_news(
     return waiting
 
 
-def too_old(waiting: tuple[Held, ...], news: tuple[Entry, ...], wall: float) -> tuple[Held, ...]:
-    """Return what is no news any more at a moment on the wall, of what has just been found in the history."""
-    found = {entry.position for entry in news}
-    return tuple(held for held in waiting if held.entry.position in found and wall - held.entry.at > OLDEST)
+def too_old(waiting: tuple[Held, ...], found: tuple[Entry, ...], wall: float) -> tuple[Held, ...]:
+    """Return what is no news any more at a moment on the wall, of what was found in a history.
+
+    What has happened since is told however long a slow receiver had it wait.
+    """
+    places = {entry.position for entry in found}
+    return tuple(held for held in waiting if held.entry.position in places and wall - held.entry.at > OLDEST)
 
 
 def due(waiting: tuple[Held, ...], notify: Notify, now: float) -> int:
