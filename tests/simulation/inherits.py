@@ -96,7 +96,7 @@ class Inherits:
         self._past: tuple[Entry, ...] = ()
         """All of its history that has been told by who led last, but for the newest answer."""
         self.let_go: set[str] = set()
-        """Silent hosts that are known to have no VIP, and have not been heard since."""
+        """Silent hosts that are known to have no VIP, and have neither been heard nor come into use since."""
 
     def answer(self, behind: Position) -> str:
         """Return what another monitor is told that stands by."""

@@ -17,7 +17,9 @@ from mmm.monitor.act.spoken import Spoken, of_reply
 from mmm.monitor.command.leading import refused
 from mmm.monitor.decide.startup import Started
 from mmm.monitor.decide.turn import Turn
+from mmm.monitor.states.table import Change
 from mmm.monitor.world.events import Answer, Answered, Event
+from mmm.monitor.world.host import State
 from mmm.monitor.world.orders import KillHost, Tell
 from mmm.monitor.world.world import Mode, World
 from mmm.wire import refrain, voting
@@ -142,6 +144,10 @@ class OneOf(Monitor):
 
     def _turned(self, result: Turn) -> None:
         self.inherits.chronicle.turn(self.world, result.changes)
+        in_use = {
+            each.host for each in result.changes if isinstance(each, Change) and each.after is State.ONLINE
+        }
+        self.inherits.let_go -= in_use
 
     def _write_soon(self) -> None:
         if not self._writing:

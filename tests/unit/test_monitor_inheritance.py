@@ -290,20 +290,32 @@ def test_who_is_offline_is_told_by_the_record_alone() -> None:
     assert offline.state == "ADMIN_OFFLINE"
 
 
-@pytest.mark.parametrize(("vips", "step"), [((), KillStep.NONE), ((WRITER,), KillStep.OWED)])
+@pytest.mark.parametrize(
+    ("vips", "says", "step"),
+    [
+        ((), None, KillStep.NONE),
+        ((WRITER,), None, KillStep.OWED),
+        ((), (), KillStep.NONE),
+        ((), (READER1,), KillStep.OWED),
+        ((WRITER,), (), KillStep.OWED),
+    ],
+)
 def test_a_failed_host_is_not_killed_again_because_another_monitor_leads(
-    vips: tuple[Vip, ...], step: KillStep
+    vips: tuple[Vip, ...], says: tuple[Vip, ...] | None, step: KillStep
 ) -> None:
+    """`vips` are what the monitor before knew it to have, `says` what its agent says, None: nothing."""
     conf, record = replace(cluster(), vip_lease=10.0), Record(epoch=EPOCH)
     line = Stored("HARD_OFFLINE", vips, epoch=epoch_text(EPOCH), used=True)
     stored = leading.believed(conf, record, {"db1": line})
-    found = leading.remembered(
-        conf, {name: Found(stored[name]) for name in conf.hosts}, record, {"db1": line}
-    )
+    found = {name: Found(stored[name]) for name in conf.hosts}
+    if says is not None:
+        told, seen = Status("HARD_OFFLINE", says), SystemStatus(writable=False, vips=says)
+        found["db1"] = replace(found["db1"], agent=told, system=seen, uptime=1000.0)
+    found = dict(leading.remembered(conf, found, record, {"db1": line}))
     checked = {name: checks(mysql=NOW - 100) if name == "db1" else checks() for name in conf.hosts}
     host = startup.start(conf, checked, found, NOW, stored=stored).world.hosts["db1"]
     assert (host.state, host.agent.kill.step) == (State.HARD_OFFLINE, step)
-    assert host.agent.may_hold == {WRITER}, "of the active master role the record decides"
+    assert host.agent.may_hold == {WRITER, *(says or ())}, "of the active master role the record decides"
 
 
 def begun_with_silent_db1(vips: tuple[Vip, ...], held: frozenset[str] = frozenset()) -> World:

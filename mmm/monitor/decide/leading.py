@@ -114,20 +114,24 @@ def remembered(
     """Return what was found, with what is `stored` of hosts whose agents do not say what they have.
 
     It counts where it is of the monitor that wrote the record: then it is what that one believed, but for its last
-    moments. The VIPs of balanced roles stay where they are; of the active master role nothing is added.
+    moments. The VIPs of balanced roles stay where they are; of the active master role nothing is added. Of hosts whose
+    agents say what they have only that they had let go before counts.
     """
     epoch = "" if record.epoch is None else epoch_text(record.epoch)
     after = dict(found)
     for name, host in found.items():
         line, known = stored.get(name), host.stored
-        says = host.agent is not None and host.system is not None
-        if says or line is None or known is None or not epoch or line.epoch != epoch:
+        if line is None or known is None or not epoch or line.epoch != epoch:
+            continue
+        known = replace(known, let_go=not line.vips and known.lease != "forever")
+        if host.agent is not None and host.system is not None:
+            nothing = not (host.agent.vips or host.system.vips)
+            after[name] = replace(host, stored=replace(known, let_go=known.let_go and nothing))
             continue
         state = line.state if line.state != State.ADMIN_OFFLINE else ""
         balanced = tuple(vip for vip in line.vips if vip.role != conf.active_master_role)
         known = replace(known, state=known.state or state, vips=(*known.vips, *balanced))
-        let_go = not line.vips and known.lease != "forever"
-        known = replace(known, lost=line.lost, used=line.used, let_go=let_go)
+        known = replace(known, lost=line.lost, used=line.used)
         after[name] = replace(host, stored=known)
     return after
 
