@@ -70,8 +70,12 @@ class FirstStart:
         self._chosen = not first
 
     def begins(self, world: World) -> None:
-        """Note who is in use when a monitor starts, or after a command of the admin."""
-        self._chosen |= any(host.state is State.ONLINE for host in world.hosts.values())
+        """Note who is in use when a monitor starts, or after a command of the admin.
+
+        So is who is found with a VIP: another program may have bound it before.
+        """
+        online = any(host.state is State.ONLINE for host in world.hosts.values())
+        self._chosen |= online or any(name is not None for name in world.owner.values())
 
     def changed(self, world: World, change: Change) -> None:
         """Check that nobody is promoted on the ground that nothing is known."""
@@ -102,9 +106,10 @@ class CutOff:
         self._until = 0.0
 
     def late(self, now: float, until: float) -> None:
-        """Note that a check outlasts its timeout, as none of the real ones does: its host was well for all one knows.
+        """Note that a check outlasts its timeout: its host was well for all one knows, and the next result may be late.
 
-        That it fell silent with the others cannot be seen then.
+        None of the real ones does, but for those of a monitor that is frozen. That its host fell silent with the others
+        cannot be seen then.
         """
         self._late_until = max(self._late_until, until)
         if now < self._until:

@@ -155,6 +155,7 @@ def _monitor_stop(cluster: Cluster, until: float) -> None:
 def _monitor_freeze(cluster: Cluster, until: float) -> None:
     if cluster.monitor is not None:
         cluster.monitor.frozen_until = max(cluster.monitor.frozen_until, until)
+        cluster.watch.cut_off.late(cluster.clock.now, until)
 
 
 _OF_THE_MONITOR: dict[Kind, Callable[[Cluster, float], None]] = {
