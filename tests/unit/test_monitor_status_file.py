@@ -272,3 +272,20 @@ def test_the_file_is_written_before_an_agent_without_leases_gets_the_role() -> N
     assert not status_file.is_due_before(text, before, replace(order, greet=True))
     assert not status_file.is_due_before(text, before, replace(order, status=Status("ONLINE", (), "db1")))
     assert not status_file.is_due_before(text, world({WRITER: "db1"}), order)
+
+
+def test_what_changed_right_before_passive_mode_is_in_the_file_though_it_was_not_written_yet(
+    tmp_path: Path,
+) -> None:
+    now = world()
+    saving = Saving(tmp_path / "mmm_mond.status", lambda: now)
+    saving.want()
+    saving.record_now()
+    now = now.with_host("db1", replace(now.hosts["db1"], state=State.HARD_OFFLINE))
+    saving.want()
+    now = replace(now, mode=Mode.PASSIVE)
+    saving.want()
+    assert saving.stored["db1"].state == "HARD_OFFLINE"
+    now = now.with_host("db2", replace(now.hosts["db2"], state=State.HARD_OFFLINE))
+    saving.want()
+    assert saving.stored["db2"].state == "ONLINE", "in passive mode it is left alone"

@@ -12,7 +12,7 @@ from mmm.monitor.act import status_file
 from mmm.monitor.act.complaint import Complaint
 from mmm.monitor.decide.found import Stored
 from mmm.monitor.world.orders import Tell
-from mmm.monitor.world.world import World
+from mmm.monitor.world.world import Mode, World
 
 PATIENCE = 2.0
 """Seconds for which an order waits for the file, at most."""
@@ -33,6 +33,8 @@ class Saving:
         self._world = world
         self._found = found
         self._epoch = status_file.epoch_in(found) if world().conf.monitors else ""
+        self._moved: World | None = None
+        """The last world in another mode than passive, since this monitor leads."""
         self._copy: str | None = None
         """What the monitor that leads has in its file, while this one stands by."""
         self._text = ""
@@ -46,7 +48,7 @@ class Saving:
 
     def leads(self, epoch: str) -> None:
         """Have the file say what the world is, as of this monitor that leads by the epoch."""
-        self._epoch, self._copy = epoch, None
+        self._epoch, self._copy, self._moved = epoch, None, None
 
     def copy(self, text: str) -> None:
         """Have the file say what that of the monitor says that leads, until this one does."""
@@ -63,7 +65,8 @@ class Saving:
         """What the file is to say now."""
         if self._copy is not None:
             return self._copy
-        return status_file.with_epoch(status_file.to_save(self._text, self._world()), self._epoch)
+        saved = self._text if self._moved is None else status_file.encode(self._moved)
+        return status_file.with_epoch(status_file.to_save(saved, self._world()), self._epoch)
 
     @property
     def stored(self) -> Mapping[str, Stored]:
@@ -76,7 +79,9 @@ class Saving:
         return stored
 
     def want(self) -> None:
-        """Have it written soon: the world has changed."""
+        """Have it written soon: the world has changed. What it says last before passive mode it says throughout."""
+        if (world := self._world()).mode is not Mode.PASSIVE:
+            self._moved = world
         self._wanted.set()
 
     async def run(self) -> None:
