@@ -155,7 +155,13 @@ class Several(Cluster):
         if place is Place.LEADS:
             self.monitor = monitor
         elif self.monitor is monitor:
-            self.monitor = None
+            self.monitor = self._another_that_leads(monitor)
+
+    def _another_that_leads(self, monitor: OneOf) -> OneOf | None:
+        """Return one that has begun before this one has thawed, and noted late that it led."""
+        others = (seat.monitor for seat in self.seats.values() if seat.monitor is not monitor)
+        leads = (each for each in others if each and each.world.leadership.place is Place.LEADS)
+        return next(leads, None)
 
     def begins(self, monitor: OneOf) -> None:
         """Begin the books of a monitor that has come to lead, by what it has found."""
