@@ -85,6 +85,19 @@ def test_what_heals_at_once_is_not_told() -> None:
     assert told(notify, (RAISED, 1.0), (OVER, 40.0)) == [RAISED, OVER]
 
 
+@pytest.mark.parametrize(("back", "healed"), [(14.0, True), (16.0, False)])
+def test_what_others_have_told_to_be_over_was_short_or_not(back: float, *, healed: bool) -> None:
+    """This monitor led when the host went out of use; it leads again."""
+    kept = Notify("some", events=("state.HARD_OFFLINE", "state.REPLICATION_FAIL"), after=10)
+    times = ((OTHER, 3.0), (LEFT, 5.0), (WAITS, 13.0), (BACK, back))
+    joined = tuple(
+        replace(entry, at=at, epoch=1, number=number) for number, (entry, at) in enumerate(times, 1)
+    )
+    nowhere = replace(RAISED, epoch=2, number=9)
+    left = (joined[1], nowhere)
+    assert notices.without_healed(left, joined, kept) == ((nowhere,) if healed else left)
+
+
 def test_what_is_read_late_counts_from_when_it_happened() -> None:
     """A slow receiver keeps the next changes waiting: an outage of a minute is none that healed at once."""
     notify = Notify("patient", after=30.0)

@@ -146,7 +146,8 @@ class Notifier:
         now = {of(each): each for each in handed.only_here(held.entry for held in self._waiting)}
         held_on = (held for held in self._waiting if of(held.entry) in now)
         self._waiting = tuple(replace(held, entry=now[of(held.entry)]) for held in held_on)
-        self._inherited = handed.left(self._notify.name, (*self._aside, *self._inherited, *unread))
+        left = handed.left(self._notify.name, (*self._aside, *self._inherited, *unread))
+        self._inherited = notices.without_healed(left, handed.joined, self._notify)
         self._aside, self._known = (), changes.newest(handed.joined)
         if handed.copied:
             self._told_before = handed.told_to(self._notify.name)
@@ -225,7 +226,7 @@ class Notifier:
         places = (entry.position for entry in left if entry.position > self._told_before)
         first = min(places, default=None)
         before = self._known if first is None else Position(first.epoch, first.number - 1)
-        self._told.up_to(self._notify.name, max(self._told_before, min(self._known, before)))
+        self._told.up_to(self._notify.name, min(self._known, before))
 
     def _until_due(self) -> float | None:
         if not self._waiting:

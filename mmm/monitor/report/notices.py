@@ -71,6 +71,21 @@ def too_old(waiting: tuple[Held, ...], found: tuple[Entry, ...], wall: float) ->
     return tuple(held for held in waiting if held.entry.position in places and wall - held.entry.at > OLDEST)
 
 
+def without_healed(left: tuple[Entry, ...], joined: tuple[Entry, ...], notify: Notify) -> tuple[Entry, ...]:
+    """Return what of another history is still to be told, where others have told the rest of what came since.
+
+    A host whose way back another monitor has told was not out of use for long, if it was short. `joined` is the whole
+    history; what it has no place for is to be told.
+    """
+    places = {entry.position for entry in left}
+    first = next((number for number, entry in enumerate(joined) if entry.position in places), len(joined))
+    since = joined[first:]
+    last = max((entry.at for entry in since), default=0.0)
+    waits = {held.entry.position for held in with_news((), since, notify, last, last)}
+    ended = {entry.position for entry in since} - waits
+    return tuple(entry for entry in left if entry.position not in ended)
+
+
 def due(waiting: tuple[Held, ...], notify: Notify, now: float) -> int:
     """Return how many of the first are to be told now."""
     count = 0
