@@ -5,6 +5,7 @@ import logging
 import shlex
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from mmm.agent import witness
 from mmm.agent.act import old_data
@@ -19,6 +20,7 @@ from mmm.agent.act.places import Places
 from mmm.agent.act.received import unfinished
 from mmm.agent.act.reception import Reception
 from mmm.agent.decide.core import Core
+from mmm.clock import clock
 from mmm.config.allow import allowed, sentence
 from mmm.config.model import Cluster
 from mmm.network.arp import Announcer
@@ -46,6 +48,8 @@ IDLE = 60.0
 """Seconds that a client may take for its next line."""
 FILES = 8192
 """Open files: clients, handshakes of many addresses at once, and what the agent needs itself."""
+STUCK = 3.0
+"""Seconds without a look at what is being taken from this host after which its agent is taken to be stuck."""
 LIMITS = Limits(line=MAX_LINE, clients=CLIENTS, idle=IDLE)
 
 Before = tuple[Heritage | None, Known]
@@ -179,18 +183,15 @@ async def _be_there(
     announcer = Announcer(sender)
     health = HealthWatch(conf, interface, beside.board, known) if beside.board else None
 
-    def tell(core: Core) -> None:
-        beside.ward.set(core.held.ends)
-        if health is not None:
-            health.take(core)
-
-    agent = Agent(conf, interface, announcer, tell, heritage, life.learn)
+    told_all = _Told(beside.ward, health, knows_lease=heritage is not None)
+    agent = Agent(conf, interface, announcer, told_all.take, heritage, life.learn)
     watch = Watch(interface.name, (vip.ip for vip in conf.bound_vips), announcer, agent.claimed)
     link = LinkWatch(interface.name, announcer.link_up)
     try:
         who = allowed(conf)
         log.log(logging.INFO if who.networks else logging.WARNING, "%s", sentence(conf))
         await agent.know_lease()
+        told_all.know_lease(agent.heritage[0])
         reception.open(agent)
         ready()
         await _watch(life, secured, agent, health)
@@ -203,6 +204,35 @@ async def _be_there(
         await announcer.close()
         interface.close()
     return agent.heritage, health.known if health else known
+
+
+@dataclass
+class _Told:
+    """Who is told what an agent knows: the angel's ward, and what load balancers are answered by."""
+
+    ward: Ward
+    health: HealthWatch | None
+    knows_lease: bool
+    """Until then the worker before, which may be dead, has said when the lease is over."""
+
+    def take(self, core: Core) -> None:
+        if self.knows_lease:
+            _tell_ward(self.ward, core)
+        if self.health is not None:
+            self.health.take(core)
+
+    def know_lease(self, core: Core) -> None:
+        """Take it that the agent knows by now which lease an earlier one was given."""
+        self.knows_lease = True
+        _tell_ward(self.ward, core)
+
+
+def _tell_ward(ward: Ward, core: Core) -> None:
+    """Have the angel act at the end of the lease, and where what is to be taken by then, or denied, is at a stop."""
+    if core.watch.is_at_peace:
+        ward.set(core.held.ends)
+    else:
+        ward.put_off(min(core.held.ends, clock() + STUCK))
 
 
 async def _watch(life: Life, secured: ClusterTls, agent: Agent, health: HealthWatch | None) -> None:

@@ -94,6 +94,14 @@ class Interface:
         with self._kernel(f"unbind {ip}") as (table, index):
             self._remove_all(table, index, _addresses(table, index, [ip]))
 
+    def let_go(self, ip: str, until: float | None = None) -> bool:  # noqa: ARG002 - for what is no address
+        """Tell whether `ip` may be removed: always so, as the kernel knows best of an address."""
+        return True
+
+    def remove(self, ip: str) -> None:
+        """Have `ip`, which was let go, not bound."""
+        self.unbind(ip)
+
     def elsewhere(self, ips: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """Return which of `ips` are bound on other interfaces than this one, with the names of these."""
         wanted = frozenset(ips)

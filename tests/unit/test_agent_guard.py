@@ -11,11 +11,13 @@ from unittest.mock import Mock
 import pytest
 
 from mmm.agent.act import fence as fence_module
-from mmm.agent.act import guard
+from mmm.agent.act import fence_note, guard
+from mmm.agent.act.fence_note import FenceNote
 from mmm.agent.act.places import Places
 from mmm.agent.act.taken import Taken
 from mmm.clock import clock
 from mmm.config.load import Cluster
+from mmm.config.model import Via
 from mmm.process.conf_file import ConfFile
 from mmm.process.watchdog import NONE, Ward
 from tests.unit.test_process_inspection import conf, here, without_bound_writer
@@ -71,6 +73,12 @@ def test_it_acts_by_the_conf_that_was_taken_though_the_file_is_broken_by_then(tm
     assert "Traceback" not in done.stderr
     with Places(cluster) as places:
         assert VIP not in places.overdue(), "it was given up"
+
+
+def moved(known: Cluster, via: Via) -> Cluster:
+    """Return the conf with another way to its writer role; a program, if that is one, succeeds at once."""
+    writer = replace(known.roles["writer"], vip_via=via, vip_script="true")
+    return replace(known, roles={**known.roles, "writer": writer})
 
 
 @dataclass
@@ -152,22 +160,41 @@ def test_who_outlasts_the_angel_goes_by_the_same(
     assert fence.acts == acts
 
 
+@pytest.mark.parametrize(("denied", "acts"), [(True, 0), (False, 1)])
+def test_who_outlasts_the_angel_goes_on_with_what_is_on_record(
+    overdue: Cluster, monkeypatch: pytest.MonkeyPatch, *, denied: bool, acts: int
+) -> None:
+    """The role was let go, the server hung, worker and angel were killed: it ended, and the server woke writable."""
+    monkeypatch.setattr(fence_note, "SETTLE", LIMIT)
+    note = FenceNote(overdue.here.pid_path)
+    note.keep(fenced=denied)
+    note.settle()
+    with Places(overdue) as places:
+        places.unbind(VIP)
+    fence = Fence(overdue, 0)
+    monkeypatch.setattr(guard, "fence", fence)
+    guard.outlast(overdue)
+    assert fence.acts == acts
+
+
+@pytest.mark.parametrize("via", ["health", "script"])
 def test_a_lease_that_is_granted_while_the_fence_is_under_way_is_left_alone(
-    overdue: Cluster, monkeypatch: pytest.MonkeyPatch
+    overdue: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, via: Via
 ) -> None:
     """Its note was dropped: load balancers were told that nobody holds the role, until the next order."""
 
     def granted(places: Places, ip: str) -> list[str]:
         places.bind(ip, 60)
-        return []
+        return ["lo"]
 
-    ended = Mock()
+    ended, overdue = Mock(), moved(overdue, via)
     monkeypatch.setattr(fence_module, "_where", granted)
     monkeypatch.setattr(fence_module, "end_clients_of", ended)
     assert fence_module.fence(overdue)
     with Places(overdue) as places:
-        assert places.left(VIP) > 50
+        assert places.held_until([VIP])[VIP] > clock() + 50
     ended.assert_not_called()
+    assert "is gone" not in caplog.text
 
 
 def test_a_fence_that_is_not_due_any_more_takes_nothing(
@@ -186,7 +213,7 @@ def test_a_server_that_answers_when_the_role_is_granted_anew_is_left_writable(
 ) -> None:
     made, session = Mock(), Mock()
     monkeypatch.setattr(fence_module, "deny_writes", made)
-    assert not fence_module.deny(session, overdue, lambda: False)
+    assert fence_module.deny(session, overdue, lambda: False) is None
     session.close.assert_called_once()
     made.assert_not_called()
 

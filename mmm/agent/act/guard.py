@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from mmm.agent.act.fence import fence
+from mmm.agent.act.fence_note import FenceNote
 from mmm.agent.act.places import Places
 from mmm.clock import clock
 from mmm.config.model import Cluster
@@ -57,7 +58,7 @@ async def watch(file: ConfFile) -> None:
 
 
 def _is_overdue(conf: Cluster) -> bool:
-    with Places(conf) as places:
+    with Places(conf, forgets=False) as places:
         return _has_overdue(places, conf)
 
 
@@ -71,7 +72,7 @@ def _is_granted(conf: Cluster) -> bool:
 
     What was left to do of an earlier lease's end is over with that: it would take the writes of the new one.
     """
-    with Places(conf) as places:
+    with Places(conf, forgets=False) as places:
         return any(
             until > clock() for until in places.held_until([vip.ip for vip in conf.master_vips]).values()
         )
@@ -83,8 +84,11 @@ def _act(conf: Cluster) -> bool:
 
 
 def outlast(conf: Cluster) -> None:
-    """Act at the end of the lease, unless it is renewed or given up before: another agent runs then."""
-    if _runs_out(conf):
+    """Act at the end of the lease, unless it is renewed or given up before: another agent runs then.
+
+    Where the VIP was given up, and it is on record that writes are still to be denied, whoever was at it was killed.
+    """
+    if _runs_out(conf) or FenceNote(conf.here.pid_path).is_there():
         while not _act(conf) and not _is_granted(conf):
             time.sleep(AGAIN)
 
@@ -92,7 +96,7 @@ def outlast(conf: Cluster) -> None:
 def _runs_out(conf: Cluster) -> bool:
     """Wait until the lease is over, and tell so; False once it is another one, or is held no more."""
     ips = [vip.ip for vip in conf.master_vips]
-    with Places(conf) as places:
+    with Places(conf, forgets=False) as places:
         found = places.held_until(ips)
         while found and places.held_until(ips) == found:
             if _has_overdue(places, conf):

@@ -49,7 +49,8 @@ class LeaseJobs:
         """Set read_only and end clients; returns why that failed, empty when it did not."""
         session = ServerSession(agent_at(self._here))
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._fencer, deny, session, self._conf)
+            job = asyncio.get_running_loop().run_in_executor(self._fencer, deny, session, self._conf)
+            return await job or ""
         except Exception as error:
             log.exception("setting read_only ended by an internal error")
             return f"{INTERNAL}: {type(error).__name__}"

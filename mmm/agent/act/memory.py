@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mmm.agent.act import promise_file
+from mmm.agent.act.fence_note import FenceNote
 from mmm.agent.decide.held_lease import HeldLease, begun
 
 STATE = Path("/var/lib/misc")
@@ -27,7 +28,7 @@ class Memory:
     def __init__(self, pid_path: str) -> None:
         self._promises = _beside(pid_path, "promise")
         self._offline = _beside(pid_path, "offline")
-        self._fence = fence_file(pid_path)
+        self.fence = FenceNote(pid_path)
         self._ran = outlasting_run(pid_path, "ran")
         self._stays = outlasting_run(pid_path, "held")
 
@@ -94,14 +95,6 @@ class Memory:
         ):  # then an agent that is started later starts nothing before it is told so again
             promise_file.store(self._offline, "ADMIN_OFFLINE\n" if offline else "")
 
-    def is_fenced(self) -> bool:
-        """Tell whether all writes were denied that an earlier agent, or its angel, was to deny."""
-        return not promise_file.load(self._fence)
-
-    def keep_fence(self, *, fenced: bool) -> None:
-        """Note whether writes are denied that are to be."""
-        keep_fence(self._fence, fenced=fenced)
-
 
 def _is_empty(file: Path) -> bool:
     """Tell whether a file has nothing in it; a folder, or one that nobody can look at, may have."""
@@ -109,22 +102,6 @@ def _is_empty(file: Path) -> bool:
         return file.is_file() and file.stat().st_size == 0
     except OSError:
         return False
-
-
-def fence_file(pid_path: str) -> Path | None:
-    """Return the file that says that writes are still to be denied, as a lease was over."""
-    return _beside(pid_path, "fence")
-
-
-def keep_fence(file: Path | None, *, fenced: bool) -> None:
-    """Note whether writes are denied that are to be; there is nothing to note where nobody has begun."""
-    if file is None or (fenced and not file.exists()):
-        return
-    with suppress(OSError):  # then an agent that is started later does not know
-        if fenced:
-            file.unlink(missing_ok=True)
-        else:
-            promise_file.store(file, "read_only\n")
 
 
 def _beside(pid_path: str, what: str) -> Path | None:

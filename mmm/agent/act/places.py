@@ -24,7 +24,8 @@ PID_PATH = "/run/mmm_agentd.pid"
 class Places(Interface):
     """The interface of the host that a conf is of, and what stands in for addresses there. Raises as that does."""
 
-    def __init__(self, conf: Cluster) -> None:
+    def __init__(self, conf: Cluster, *, forgets: bool = True) -> None:
+        """Not `forgets`: the pid file's folder is not searched for what an earlier conf had; its disk may hang."""
         here = conf.hosts[conf.this]
         super().__init__(here.cluster_interface)
         self._told = frozenset(vip.ip for vip in conf.vips) - {vip.ip for vip in conf.bound_vips}
@@ -33,7 +34,8 @@ class Places(Interface):
         """What of it a program moves."""
         self._script = VipScript(conf.scripts, here.cluster_interface)
         self._taken = Taken(here.pid_path or PID_PATH)
-        self._taken.forget_others(self._told)
+        if forgets:
+            self._taken.forget_others(self._told)
         self._filing = threading.Lock()
         self._dropped = Counter[str]()
         """How often each was let go: what was found before that does not count any more."""
@@ -67,31 +69,31 @@ class Places(Interface):
             try:
                 self._script.move(ip, here=True)
             except InterfaceError:
-                self._let_go(ip)
+                self.let_go(ip)
                 raise
 
     def unbind(self, ip: str) -> None:
         """Have `ip` held here no more."""
-        self.unbind_only(ip, None)
+        self.let_go(ip)
+        self.remove(ip)
 
-    def unbind_only(self, ip: str, until: float | None) -> bool:
-        """Have `ip` held here no more, where that has no other end by now than this, if one is given.
+    def let_go(self, ip: str, until: float | None = None) -> bool:
+        """Have nobody told any more that `ip` is held here, where that has no other end by now than `until`, if given.
 
         Returns whether it is so: where not, another lease has begun meanwhile. It asks nothing of an address.
         """
         if ip not in self._told:
-            super().unbind(ip)
             return True
-        if not self._let_go(ip, until):
-            return False
-        if ip in self._moved:
-            self._script.move(ip, here=False)
-        return True
-
-    def _let_go(self, ip: str, until: float | None = None) -> bool:
         with self._filed(ip):
             self._dropped[ip] += 1
             return self._taken.drop(ip, until)
+
+    def remove(self, ip: str) -> None:
+        """Have `ip`, which was let go, stand here no more; a program is not asked to where it is held anew by now."""
+        if ip not in self._told:
+            super().unbind(ip)
+        elif ip in self._moved and self._taken.until(ip) == NEVER:
+            self._script.move(ip, here=False)
 
     def renew(self, ip: str, lifetime: int) -> None:
         """Have `ip` stay for `lifetime` seconds or (0) for good where it is held, and not with a negative lifetime."""

@@ -174,6 +174,7 @@ class Shell:
         self._changer.submit(self._changes.close)
         self._changer.shutdown(wait=False)
         self.jobs.close()
+        self._memory.fence.settle()
 
     def watch(self, tls: ssl.SSLContext | None) -> None:
         """Watch over the leases from now on; `tls` is for questions to other agents."""
@@ -191,7 +192,7 @@ class Shell:
 
     def _begun(self, where: Site, held: HeldLease) -> Core:
         memory = self._memory
-        fenced = memory.is_fenced() or not where.leases
+        fenced = not memory.fence.is_there() or not where.leases
         return decide.begun(where, held, offline=memory.is_offline(), fenced=fenced)
 
     async def _ask_to_stay(self) -> None:
@@ -208,12 +209,12 @@ class Shell:
         before, (self._core, follows) = self._core, step
         if self._core.offline != before.offline:
             self._memory.keep_offline(offline=self._core.offline)
-        if self._core.watch.is_fenced != before.watch.is_fenced:
-            self._memory.keep_fence(fenced=self._core.watch.is_fenced)
         self._tell(self._core)
         self.ending.look()
         for action in follows:
             self._do(action)
+        if self._core.watch.is_fenced != before.watch.is_fenced or decide.begins_role(before, self._core):
+            self._memory.fence.keep(fenced=self._core.watch.is_fenced)
         if self._watching:
             self._arm()
 

@@ -247,6 +247,13 @@ def proceed(core: Core, now: float) -> Step:
     return core, (*actions, Change(how, core.status, past, seen, renews))
 
 
+def begins_role(before: Core, core: Core) -> bool:
+    """Tell whether an order with the writer role was begun by this step: what was to be denied until then is void."""
+    work = core.work
+    begun = isinstance(work, Changing) and work is not before.work and work.order is not None
+    return begun and core.site.is_writer(core.status)
+
+
 def _serves(core: Core, now: float) -> bool:
     """Tell whether this host holds the writer role, and has its VIP bound by what the last change has found.
 

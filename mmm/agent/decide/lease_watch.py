@@ -86,7 +86,7 @@ def is_due(core: Core, now: float) -> bool:
     low = held.lease.until > 0 and held.left(now) < asks_at(held.length)
     readers = held.leased and now - watch.renewed > held.length / 4
     low = low or _is_contested(core, now)
-    return low or readers or watch.writable or watch.taking_away is not None
+    return low or readers or not watch.is_at_peace
 
 
 def look(core: Core, now: float, *, agreed: bool, heard: float) -> Step:
@@ -169,7 +169,8 @@ def denied(core: Core, failure: str, now: float) -> Step:
     """Take it that the server is read_only, or why not; what was seen before does not count any more."""
     watch = core.watch
     again = watch.denying is not None and watch.denying.again
-    writable = bool(failure) and core.held.left(now) <= 0
+    over = watch.taking_away is not None or core.held.left(now) <= 0
+    writable = bool(failure) and over
     core = replace(core, fenced=now, watch=replace(watch, denying=None, writable=writable))
     if again:
         return _deny(core)

@@ -52,6 +52,11 @@ class Watch:
     taking_away: TakingAway | None = None
 
     @property
+    def is_at_peace(self) -> bool:
+        """Tell whether nothing is still to be taken from this host, or denied."""
+        return self.is_fenced and self.taking_away is None
+
+    @property
     def is_fenced(self) -> bool:
         """Tell whether no writes are to be denied that were not yet."""
         return self.denying is None and not self.writable
