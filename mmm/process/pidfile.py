@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import struct
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,13 +78,17 @@ def claim(pid_path: Path, program: str) -> str | None:
 
 
 class Keeper:
-    """Writes this process's pid file again when it has vanished, as with a wiped /run; looks every `period` seconds."""
+    """Writes this process's pid file again when it has vanished, as with a wiped /run; looks every `period` seconds.
+
+    A thread does it: where the disk of the file hangs the angel has other things to look after.
+    """
 
     def __init__(self, pid_path: Path, period: float) -> None:
         self._path = pid_path
         self._period = period
         self._next = time.monotonic() + period
         self._complained = False
+        self._thread: threading.Thread | None = None
 
     def wait(self) -> float:
         """Return for how many seconds there is nothing to look at."""
@@ -93,10 +98,17 @@ class Keeper:
         """Do nothing: no process was started for it."""
 
     def look(self) -> None:
-        """Write the file if it is time and it is not there; that it cannot be written is said once."""
+        """Have the file written if it is time and it is not there; that it cannot be written is said once."""
         if self.wait():
             return
         self._next = time.monotonic() + self._period
+        if self._thread is None or not self._thread.is_alive():
+            thread = threading.Thread(target=self._keep, daemon=True)
+            with contextlib.suppress(RuntimeError):  # no room for one: it is tried again
+                thread.start()
+                self._thread = thread
+
+    def _keep(self) -> None:
         if self._path.exists():
             self._complained = False
             return

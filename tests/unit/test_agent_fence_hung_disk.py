@@ -17,6 +17,7 @@ from mmm.agent.act import lease_jobs
 from mmm.agent.act.fence import fence
 from mmm.agent.act.taken import Taken
 from mmm.process import watchdog
+from mmm.process.pidfile import Keeper
 from mmm.process.watchdog import AGAIN, Ward
 from tests.unit.agents import LIMIT, ROLE, conf, running
 from tests.unit.test_agent_fence_kept import agent, dies
@@ -81,6 +82,18 @@ def test_an_angel_gives_up_what_its_worker_holds_though_nothing_can_be_noted(
     deny.assert_called_once()
     take_away.assert_called_once()
     search.assert_not_called()  # it would hang
+
+
+def test_an_angel_looks_after_its_worker_though_its_pid_file_cannot_be_written(tmp_path: Path) -> None:
+    """It wrote the file itself, and looked at nothing else until that was done."""
+    keeper = Keeper(tmp_path / "a.pid", 0.0)
+    with hangs(tmp_path / "a.pid.new") as over:
+        for _ in range(2):
+            keeper.look()
+        assert not over.is_set()
+    assert keeper._thread is not None
+    keeper._thread.join(LIMIT)
+    assert not keeper._thread.is_alive()
 
 
 def test_an_attempt_that_cannot_end_is_left_and_another_one_made(monkeypatch: pytest.MonkeyPatch) -> None:
