@@ -19,6 +19,9 @@ from mmm.network.listener import AT_ONCE, NOBODY, Claims, Faults, Listener, Peer
 
 log = logging.getLogger(__name__)
 
+_CLOSES, _ENDS = 1.0, 2.0
+"""Seconds for one connection to be closed, and for all of them when the server ends."""
+
 _AHEAD = 64 * 1024
 """Bytes of a stream that the kernel keeps for a client that does not take them."""
 _FAREWELL = 30.0
@@ -123,8 +126,15 @@ class LineServer:
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
-            for client in tuple(self._clients):
-                client.task.cancel()
+            await self._end_all()
+
+    async def _end_all(self) -> None:
+        """Reset what is connected, and wait for the end of who serves it: a transport must not outlive its loop."""
+        tasks = {client.task for client in self._clients} - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_ENDS)
 
     def let_in(self, allowed: Allowed) -> None:
         """Have others be let in from now on; connections that stand are left."""
@@ -282,5 +292,5 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 async def _close(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with suppress(OSError, TimeoutError, asyncio.CancelledError):
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(_CLOSES):
             await writer.wait_closed()

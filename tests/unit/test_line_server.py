@@ -250,3 +250,30 @@ def test_a_stranger_is_reset_before_anything_is_read_and_named_once(caplog: pyte
         asyncio.run(run())
     assert caplog.text.count("client 10.88.0.5: not let in") == 1
     assert "allow_from" in caplog.text
+
+
+def test_nothing_of_a_connection_is_left_once_the_server_has_ended() -> None:
+    """What is left runs into the end of its loop: a transport that nobody has closed."""
+
+    async def run() -> None:
+        answering = asyncio.Event()
+
+        async def hangs(_: bytes, __: Peer) -> bytes:
+            answering.set()
+            await asyncio.Event().wait()
+            return b""
+
+        async with asyncio.timeout(30):
+            async with LineServer("test port", hangs, LIMITS).listen(IP, 0) as port:
+                silent = await asyncio.open_connection(IP, port)
+                asks = await asyncio.open_connection(IP, port)
+                asks[1].write(b"hello\n")
+                await answering.wait()
+            serving = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            assert serving == []
+            for reader, writer in (silent, asks):
+                with suppress(ConnectionResetError):
+                    assert await reader.read() == b""
+                writer.close()
+
+    asyncio.run(run())
