@@ -159,7 +159,10 @@ def test_a_client_that_says_nothing_keeps_nobody_out(secured: Secured) -> None:
     with contextlib.ExitStack() as stack:
         for machine, port, _ in PORTS:
             for _ in range(300):
-                stack.enter_context(sandbox.client.connect((sandbox.layout.plugs[machine].ip, port), LIMIT))
+                with contextlib.suppress(ConnectionResetError):  # too many of one address in their handshake
+                    stack.enter_context(
+                        sandbox.client.connect((sandbox.layout.plugs[machine].ip, port), LIMIT)
+                    )
         assert sandbox.control("set_offline", "db2").returncode == 0
         assert sandbox.control("set_online", "db2").returncode == 0
     settle(sandbox)
