@@ -37,7 +37,7 @@ class Entry:
 ENTRIES = (
     Entry("move", ("bench.move", "--runs", "20", "--steps"), 80),
     Entry("load", ("bench.move", "--runs", "10", "--load", "8"), 50),
-    Entry("failover", ("bench.failover", "--runs", "3"), 550),
+    Entry("failover", ("bench.failover", "--runs", "3"), 620),
     Entry("scale", ("bench.scale", "--hosts", "100,1000", "--seconds", "10"), 200),
     Entry("monitors", ("bench.monitors", "--runs", "2"), 240),
     Entry("idle", ("bench.idle", "--seconds", "45"), 130),
