@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from mmm.monitor.world.leadership import Leadership, Place
 from mmm.wire.follow import Position
 from tests.unit.test_monitor_leading import FOLLOWS, LEADS, OWN, of_several
 from tests.unit.test_monitor_notifying import Hook, hook, logged, said, until
-from tests.unit.test_monitor_told import LATE, LIMIT, hosts, running, take, told_up_to
+from tests.unit.test_monitor_told import LATE, LIMIT, hosts, running, take, that_waits, told_up_to
 from tests.unit.worlds import CLOCK, cluster, world
 
 __all__ = ["hook"]
@@ -146,9 +145,7 @@ async def test_a_section_that_is_busy_while_its_monitor_comes_to_lead_loses_and_
     chronicle: Chronicle, tmp_path: Path, hook: Hook
 ) -> None:
     """It leads twice while the section has one message under way."""
-    begun, says = tmp_path / "begun", tmp_path / "says"
-    os.mkfifo(says)
-    slow = f"/bin/sh -c 'touch {begun}; cat {says} >> {tmp_path}/out'"
+    begun, says, slow = that_waits(tmp_path)
     async with running(chronicle, tmp_path, Notify("chat", command=slow, timeout=LIMIT)) as told:
         await told_up_to(tmp_path, chat=Position(0, 0))
         chronicle.noted(said(8))

@@ -73,6 +73,13 @@ async def hosts(hook: Hook, count: int = 1) -> list[str]:
     return found
 
 
+def that_waits(folder: Path) -> tuple[Path, Path, str]:
+    """Return what is there once a command has begun, what it waits to be written to, and the words of the command."""
+    begun, says = folder / "begun", folder / "says"
+    os.mkfifo(says)
+    return begun, says, f"/bin/sh -c 'touch {begun}; cat {says} >> {folder}/out'"
+
+
 async def test_another_conf_loses_nothing_that_waits(
     chronicle: Chronicle, tmp_path: Path, hook: Hook
 ) -> None:
@@ -90,9 +97,7 @@ async def test_another_conf_loses_nothing_that_waits(
 async def test_what_is_under_way_when_another_conf_comes_is_told_once(
     chronicle: Chronicle, tmp_path: Path, hook: Hook
 ) -> None:
-    begun, says = tmp_path / "begun", tmp_path / "says"
-    os.mkfifo(says)
-    slow = f"/bin/sh -c 'touch {begun}; cat {says} >> {tmp_path}/out'"
+    begun, says, slow = that_waits(tmp_path)
     async with running(chronicle, tmp_path, Notify("run", command=slow, timeout=LIMIT)) as told:
         await told_up_to(tmp_path, run=Position(0, 0))
         chronicle.noted(said(1))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mmm.control.connection import GLANCE, STATUS_LIMIT
-from tests.browser import needs_chromium, opened
+from tests.browser import Tab, needs_chromium, opened
 from tests.unit.test_web import Monitor, monitor, served
 
 __all__ = ["monitor"]
@@ -90,15 +90,22 @@ async def tunnelled(session: Any) -> AsyncIterator[tuple[Tunnel, Any]]:
     server.close()
 
 
+@contextlib.asynccontextmanager
+async def seen_through_a_tunnel(monitor: Monitor, folder: Path) -> AsyncIterator[tuple[Tunnel, Tab]]:
+    """Have the page of the monitor looked at by a browser that reaches mmm_web through a tunnel."""
+    async with (
+        served(monitor) as session,
+        tunnelled(session) as (tunnel, through),
+        opened(through, folder / "profile") as tab,
+    ):
+        yield tunnel, tab
+
+
 @needs_chromium
 async def test_it_says_so_when_mmm_web_takes_its_questions_and_answers_none(
     monitor: Monitor, tmp_path: Path
 ) -> None:
-    async with (
-        served(monitor) as session,
-        tunnelled(session) as (tunnel, through),
-        opened(through, tmp_path / "profile") as tab,
-    ):
+    async with seen_through_a_tunnel(monitor, tmp_path) as (tunnel, tab):
         await tab.shows("writer on db1")
         assert await tab.value("LIMIT") > 1000 * (GLANCE + STATUS_LIMIT), "mmm_web is waited for"
         tunnel.close()
@@ -113,11 +120,7 @@ async def test_it_says_so_when_mmm_web_takes_its_questions_and_answers_none(
 async def test_a_tab_that_nobody_sees_follows_nothing_and_is_up_to_date_when_it_is_looked_at(
     monitor: Monitor, tmp_path: Path
 ) -> None:
-    async with (
-        served(monitor) as session,
-        tunnelled(session) as (tunnel, through),
-        opened(through, tmp_path / "profile") as tab,
-    ):
+    async with seen_through_a_tunnel(monitor, tmp_path) as (tunnel, tab):
         await tab.shows("writer on db1")
         await tunnel.followed_by(1)
         await tab.value(HIDES % "true")

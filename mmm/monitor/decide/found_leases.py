@@ -28,7 +28,7 @@ def unplaced(conf: Cluster, found: Mapping[str, Found], stored: Mapping[str, Sto
     return None
 
 
-def foreign(conf: Cluster, found: Mapping[str, Found], name: str) -> frozenset[Vip]:
+def _foreign(conf: Cluster, found: Mapping[str, Found], name: str) -> frozenset[Vip]:
     """Return the active master's VIPs that somebody else than the monitor bound there (`Found.foreign`).
 
     An order of the monitor would stand in the status file, or its agent would know of it.
@@ -45,41 +45,45 @@ def foreign(conf: Cluster, found: Mapping[str, Found], name: str) -> frozenset[V
 
 def known(conf: Cluster, found: Mapping[str, Found], stored: Mapping[str, Stored]) -> Mapping[str, Found]:
     """Return what was found of the hosts of the conf, with what follows from it for the active master's VIPs."""
-    found = {name: replace(found[name], foreign=foreign(conf, found, name)) for name in conf.hosts}
-    bound = frozenset(vip for vip in conf.master_vips if any(host.has(vip) for host in found.values()))
-    return {
-        name: replace(
-            host, unrecorded=unrecorded(conf, host, name) - bound, longest=_longest(conf, found, stored, name)
-        )
-        for name, host in found.items()
-    }
+    after = {name: replace(found[name], foreign=_foreign(conf, found, name)) for name in conf.hosts}
+    role = conf.roles.get(conf.active_master_role)
+    if conf.vip_lease <= 0 or role is None:
+        return after
+    bound = frozenset(vip for vip in role.vips if any(host.has(vip) for host in after.values()))
+    left, longest = frozenset(role.vips) - bound, _longest(conf, after, stored)
+    for name in role.hosts:
+        unrecorded = _unrecorded(after[name], left)
+        after[name] = replace(after[name], unrecorded=unrecorded, longest=longest[name])
+    return after
 
 
-def unrecorded(conf: Cluster, found: Found, name: str) -> frozenset[Vip]:
-    """Return the active master's VIPs that a host of the role may have, or get yet, though nobody tells of it.
+def _unrecorded(found: Found, left: frozenset[Vip]) -> frozenset[Vip]:
+    """Return which of the VIPs, bound nowhere, a host of the role may have, or get yet, though nobody tells of it.
 
     A lease with an end is granted where the status file cannot be written too: a failover does not wait for a disk. The
     host's agent, where it could be asked, may not have obeyed by then what was on its way.
     """
-    role = conf.roles.get(conf.active_master_role)
-    if conf.vip_lease <= 0 or role is None or name not in role.hosts:
-        return frozenset()
-    return frozenset(vip for vip in role.vips if not any(found.claims(vip)))
+    return frozenset(vip for vip in left if not any(found.claims(vip)))
 
 
-def _longest(conf: Cluster, found: Mapping[str, Found], stored: Mapping[str, Stored], name: str) -> float:
-    """Return for how many seconds a host may have what is not on record; FOREVER: nobody knows.
+def _longest(conf: Cluster, found: Mapping[str, Found], stored: Mapping[str, Stored]) -> Mapping[str, float]:
+    """Return for how many seconds each host may have what is not on record; FOREVER: nobody knows.
 
     A lease without an end would not have been granted off the record. Where there is none any more, of a cluster that
     was in use, it may have been on it. Hosts that promised by another conf are no hosts of this one, perhaps (`given`).
     """
-    line = found[name].stored
-    lost = not stored and all(host.stored is None for host in found.values())
-    other = line is not None and any(_by_another_conf(conf, each) for each in stored.values())
-    supposed = line is not None and line.lease == "forever"
-    if not found[name].asked and (other or supposed or (lost and _is_in_use(found))):
-        return FOREVER
-    return max([conf.vip_lease, *(host.stored.length for host in found.values() if host.stored is not None)])
+    lines = [host.stored for host in found.values() if host.stored is not None]
+    longest = max([conf.vip_lease, *(line.length for line in lines)])
+    lost = not (stored or lines) and _is_in_use(found)
+    other = bool({line.hosts for line in stored.values()} - _by_this_conf(conf))
+
+    def has_no_end(line: Stored | None) -> bool:
+        return lost if line is None else other or line.lease == "forever"
+
+    return {
+        name: FOREVER if not host.asked and has_no_end(host.stored) else longest
+        for name, host in found.items()
+    }
 
 
 def _is_in_use(found: Mapping[str, Found]) -> bool:
@@ -88,8 +92,9 @@ def _is_in_use(found: Mapping[str, Found]) -> bool:
     return any(agent.master or agent.vips or agent.state in _IN_USE for agent in agents)
 
 
-def _by_another_conf(conf: Cluster, stored: Stored) -> bool:
-    return stored.hosts not in {"", writer_hosts(conf)}
+def _by_this_conf(conf: Cluster) -> frozenset[str]:
+    """Return the digests of hosts that a lease may have been recorded with, for its end to be known."""
+    return frozenset(("", writer_hosts(conf)))
 
 
 def given(conf: Cluster, found: Found, may_hold: frozenset[Vip], now: float) -> Outstanding:
@@ -98,11 +103,12 @@ def given(conf: Cluster, found: Found, may_hold: frozenset[Vip], now: float) -> 
     Nor has one that hosts can prolong by their promises which are not those of this conf: who may get the role by this
     one was perhaps not among them, and has promised nothing.
     """
-    held, stored = may_hold.intersection(conf.master_vips), found.stored
+    held = frozenset(vip for vip in may_hold if vip.role == conf.active_master_role)
+    stored = found.stored
     if conf.vip_lease <= 0 or not held:
         return NOTHING
     if held <= found.unrecorded:
         return Outstanding(now, now).restored(found.longest, now)
-    if stored is None or stored.lease != "finite" or _by_another_conf(conf, stored):
+    if stored is None or stored.lease != "finite" or stored.hosts not in _by_this_conf(conf):
         return Outstanding(FOREVER, FOREVER)
     return Outstanding(now, now).restored(max(conf.vip_lease, stored.length), now)

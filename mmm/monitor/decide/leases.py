@@ -84,8 +84,10 @@ def is_left_alone(world: World, name: str, status: Status) -> bool:
     By what is on record it is to have the role, and may well have it. But it did not say so when the monitor started,
     and another one that did not may have it too. Until the lease of that one is over this one goes on by promises.
     """
-    link, role = world.hosts[name].agent, world.master_vips & world.vips_of(name)
-    owed = role & link.may_hold - frozenset(status.vips) if link.unasked else frozenset[Vip]()
+    link = world.hosts[name].agent
+    if not link.unasked:
+        return False
+    owed = world.master_vips & world.vips_of(name) & link.may_hold - frozenset(status.vips)
     others = {other for vip in owed for other in world.holders(vip)} - {name}
     return bool(owed) and all(world.hosts[other].agent.given.until < FOREVER for other in others)
 

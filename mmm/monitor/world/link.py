@@ -280,8 +280,8 @@ class AgentLink:
             return self
         given, held = Outstanding(FOREVER, FOREVER), self.may_hold | vips
         link = replace(self, told=None, may_hold=held, given=given, stays=self.stays | {token})
-        link = replace(link, supposed=link.supposed - vips)
-        return replace(link, kill=replace(self.kill, spared=False)).overtaken(vips)
+        known = replace(link, supposed=self.supposed - vips, kill=replace(self.kill, spared=False))
+        return known.overtaken(vips)
 
     def left(self) -> "AgentLink":
         """Return this where all by which its VIP may stay for good is void."""
