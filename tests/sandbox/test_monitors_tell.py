@@ -38,9 +38,10 @@ def has_told(cluster: Sandbox, folder: Path, after: int) -> None:
         assert cluster.ask_monitor(name, "reload").startswith("OK: The conf is taken.")
 
 
-def has_copied(cluster: Sandbox, standby: str) -> bool:
-    """Tell whether the one that stands by has the leader's status file, and so its history, of now."""
-    return "db2|ADMIN_OFFLINE" in cluster.machine(standby).path("/var/lib/misc/mmm_mond.status").read_text()
+def wait_copied(cluster: Sandbox, standby: str, state: str) -> None:
+    """Wait until the one that stands by has the leader's status file, and so its history, since db2 is in a state."""
+    path = cluster.machine(standby).path("/var/lib/misc/mmm_mond.status")
+    cluster.wait_until(lambda: f"db2|{state}" in path.read_text(), LIMIT, f"{standby} has copied {state}")
 
 
 def told(folder: Path, name: str) -> list[tuple[Any, Any]]:
@@ -59,8 +60,9 @@ def test_what_has_healed_under_another_leader_is_not_told_by_the_one_before(
     tmp_path.chmod(0o755)
     try:
         has_told(cluster, tmp_path, LATE)
+        wait_copied(cluster, other, "ONLINE")
         assert cluster.ask("set_offline db2").startswith("OK")
-        cluster.wait_until(lambda: has_copied(cluster, other), LIMIT, f"{other} has copied it")
+        wait_copied(cluster, other, "ADMIN_OFFLINE")
         if dies:
             inject(cluster, "kill-monitor", leader, angel=True)
         else:
