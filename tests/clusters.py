@@ -27,6 +27,8 @@ from mmm.sandbox.up import down, up
 from tests.status import looked_at
 
 LIMIT = 30.0
+BY_ITSELF = 90.0
+"""Seconds for a preferred host to get its role by itself: after an attempt that failed that rests for a minute."""
 """Longest wait for anything, in seconds: far above what a loaded machine needs."""
 
 

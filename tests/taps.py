@@ -22,6 +22,7 @@ _NAP = 0.05
 _LOOKS = 100
 """Looks at all sockets before what they gave is taken in, where something comes all the time."""
 _ETH_P_ALL, _ETH_P_IP, _ETH_P_ARP, _ETH_P_IPV6 = 0x0003, 0x0800, 0x0806, 0x86DD
+_ORDER = b"SET_STATUS|"
 _BROADCAST = "ff:ff:ff:ff:ff:ff"
 
 
@@ -154,6 +155,8 @@ class Traffic(_Tap):
         """Where it has sent an ICMP echo, or tried to: it asked the network who has the address."""
         self.calls: list[tuple[str, int]] = []
         """Where connections were begun, address and port."""
+        self.orders: list[str] = []
+        """Which agents were sent an order, by their addresses; in the clear only."""
         plug = sandbox.layout.plugs[machine]
         self._ip = socket.inet_aton(plug.ip)
         made = sandbox.machine(SWITCH).socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
@@ -174,6 +177,8 @@ class Traffic(_Tap):
             self.pings.append(target)
         elif protocol == socket.IPPROTO_TCP and rest[13] & 0x12 == 0x02:  # SYN without ACK
             self.calls.append((target, struct.unpack_from("!H", rest, 2)[0]))
+        elif protocol == socket.IPPROTO_TCP and rest[(rest[12] >> 4) * 4 :].startswith(_ORDER):
+            self.orders.append(target)
 
 
 class Towards(_Tap):

@@ -204,22 +204,24 @@ def _strike(sandbox: Sandbox, way: Round, writer: str) -> str:
     """Make the writer move to its peer and wait for it; returns the answer to a move that was ordered."""
     target, vip = peer(sandbox, writer), sandbox.layout.writer_ip
     way.strike(sandbox, writer)
-    answer = _move(sandbox, target) if way.planned else ""
+    answer = _move(sandbox, target, insist=not way.refusable) if way.planned else ""
     if not way.planned or (answer.startswith("OK") and not way.refusable):
         sandbox.wait_until(lambda: target in sandbox.holders(vip), LIMIT, f"{way.name}: the writer moves")
     return answer
 
 
-def _move(sandbox: Sandbox, target: str) -> str:
+def _move(sandbox: Sandbox, target: str, *, insist: bool) -> str:
     """Order the move as an admin does; returns the answer.
 
-    It is ordered again while the monitor is away.
+    It is ordered again while the monitor is away, by those who `insist` also while it is refused.
     """
     deadline = time.monotonic() + LIMIT
     role = sandbox.layout.cluster.active_master_role
     while True:
         try:
-            return sandbox.ask(f"move_role {role} {target}", limit=LIMIT).strip()
+            answer = sandbox.ask(f"move_role {role} {target}", limit=LIMIT).strip()
+            if answer.startswith("OK") or not insist or time.monotonic() > deadline:
+                return answer
         except (OSError, SandboxError):
             if time.monotonic() > deadline:
                 raise

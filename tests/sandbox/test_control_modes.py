@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,15 +13,26 @@ from mmm.sandbox.machines.conf import Conf
 from mmm.sandbox.machines.machine import Machine
 from mmm.sandbox.trouble.faults import daemon_processes, heal, inject
 from mmm.sandbox.witness.health import host_facts, settle
-from tests.clusters import LIMIT, Kept, bound, kept, log, monitor_away, monitor_log, request, restart, shown
-from tests.taps import Addresses
+from tests.clusters import (
+    BY_ITSELF,
+    LIMIT,
+    Kept,
+    bound,
+    kept,
+    log,
+    monitor_away,
+    monitor_log,
+    request,
+    restart,
+    shown,
+)
+from tests.taps import Addresses, Traffic
 
 pytestmark = pytest.mark.sandbox
 
 WRITER, READER = "10.77.0.80", "10.77.0.90"
 KILLED = "/var/lib/misc/killed"
 KILL_HOST = f"#!/bin/sh\necho $1 $2 >>{KILLED}\n"
-_ETH_P_IP = 0x0800
 TOP = {"allow_from": "10.77.0.0/26", "vip_lease": 6}
 
 
@@ -60,34 +70,6 @@ def ok(sandbox: Sandbox, *args: str) -> str:
 
 def lines(sandbox: Sandbox) -> list[str]:
     return sandbox.ask("show").splitlines()
-
-
-@contextmanager
-def agents_not_called(sandbox: Sandbox) -> Iterator[None]:
-    """Fail if the monitor's machine opens a connection to an agent meanwhile."""
-    with sandbox.monitor.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_IP)) as wire:
-        wire.bind((sandbox.layout.plugs[sandbox.monitor.name].interface, _ETH_P_IP))
-        yield
-        own = socket.inet_aton(sandbox.layout.plugs[sandbox.monitor.name].ip)
-        wire.setblocking(False)
-        called = []
-        while True:
-            try:
-                frame = wire.recv(2048)
-            except BlockingIOError:
-                break
-            if (
-                is_call(frame, 9989) and frame[26:30] == own
-            ):  # a switch floods what is for a host that it lost
-                called.append(frame)
-    assert called == []
-
-
-def is_call(frame: bytes, port: int) -> bool:
-    """Tell whether an Ethernet frame is the first packet of a TCP connection to the port."""
-    packet = frame[14:]
-    tcp = packet[(packet[0] & 15) * 4 :]
-    return packet[9] == socket.IPPROTO_TCP and tcp[2:4] == port.to_bytes(2) and tcp[13] & 0x12 == 0x02
 
 
 # --- two monitors
@@ -207,7 +189,7 @@ def test_passive_mode_says_so_and_why(cluster: Sandbox) -> None:
 
 def test_in_passive_mode_a_dead_host_is_seen_and_nothing_is_done(cluster: Sandbox) -> None:
     ok(cluster, "set_passive")
-    with agents_not_called(cluster):
+    with Traffic(cluster, cluster.layout.monitor) as traffic:
         inject(cluster, "cut", "db1")
         cluster.wait_states(LIMIT, db1="HARD_OFFLINE")
         cluster.wait_until(
@@ -215,6 +197,7 @@ def test_in_passive_mode_a_dead_host_is_seen_and_nothing_is_done(cluster: Sandbo
             LIMIT,
             "show has what is bound there",
         )
+    assert traffic.orders == []
     assert not cluster.monitor.path(KILLED).exists()
     assert (WRITER in bound(cluster, "db1"), WRITER in bound(cluster, "db2")) == (True, False)
     heal(cluster)
@@ -240,7 +223,7 @@ def test_active_mode_after_passive_takes_roles_from_hosts_that_died_meanwhile(cl
 def test_set_ip_counts_when_passive_mode_ends(cluster: Sandbox) -> None:
     ok(cluster, "set_manual")  # so that the preferred host does not take the role back at once
     ok(cluster, "set_passive")
-    with agents_not_called(cluster):
+    with Traffic(cluster, cluster.layout.monitor) as traffic:
         assert ok(cluster, "set_ip", WRITER, "db2").startswith(
             f"OK: Set role 'writer({WRITER})' to host 'db2'."
         )
@@ -250,11 +233,14 @@ def test_set_ip_counts_when_passive_mode_ends(cluster: Sandbox) -> None:
         for args in (("set_ip", "10.9.9.9", "db1"), ("set_ip", WRITER, "db9")):
             done = cluster.control(*args)
             assert (done.returncode, done.stdout.startswith("ERROR: Unknown")) == (1, True)
-    ok(cluster, "set_manual")
-    cluster.wait_until(lambda: cluster.writer() == "db2", LIMIT, "db2 is the writer")
+    assert traffic.orders == []
+    with Traffic(cluster, cluster.layout.monitor) as traffic:
+        ok(cluster, "set_manual")
+        cluster.wait_until(lambda: cluster.writer() == "db2", LIMIT, "db2 is the writer")
+    assert set(traffic.orders) == {cluster.layout.hosts[name].ip for name in cluster.hosts}
     settle(cluster)
     ok(cluster, "set_active")
-    cluster.wait_until(lambda: cluster.writer() == "db1", LIMIT, "the preferred host is the writer")
+    cluster.wait_until(lambda: cluster.writer() == "db1", BY_ITSELF, "the preferred host is the writer")
     settle(cluster)
 
 
@@ -347,7 +333,7 @@ def test_a_preferred_role_is_moved_away_in_manual_mode_only_and_comes_home(clust
     away = "# Role writer has db1 configured as it's preferred host but is assigned to db2 at the moment."
     assert lines(cluster)[-1] == away
     ok(cluster, "set_active")
-    cluster.wait_until(lambda: cluster.writer() == "db1", LIMIT, "the role is at home")
+    cluster.wait_until(lambda: cluster.writer() == "db1", BY_ITSELF, "the role is at home")
     settle(cluster)
 
 

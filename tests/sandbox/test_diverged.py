@@ -139,6 +139,7 @@ def test_what_only_a_slave_has_got_of_a_lost_writer_is_not_lost(notes: Sandbox) 
     heal(sandbox)
     sandbox.wait_states(LIMIT, **ALL_ONLINE)
     settle(sandbox)
+    catch_up(sandbox)
     assert said(sandbox, "db1") == ["1", "2", "3", "4"]
 
 
@@ -158,10 +159,10 @@ def test_a_slave_with_a_write_of_its_own_loses_its_roles_until_it_can_follow(not
     assert sandbox.init("db3", "mysql-mmm-agent", "stop").returncode == 0
     log.wait("db3: told REPLICATION_FAIL, no roles: REFUSED", 2)
     assert log.lines("db3: .*kill") == [], "its agent has said that nothing is left there"
-    assert sandbox.init("db3", "mysql-mmm-agent", "start").returncode == 0
     position = sandbox.sql("db2", "SELECT @@gtid_binlog_pos AS gtid")[0]["gtid"]
     undo = ["STOP SLAVE", "SET SESSION sql_log_bin=0", "DELETE FROM sandbox.notes WHERE what='mine'"]
     sql.execute(sandbox.machine("db3"), [*undo, "RESET MASTER", f"SET GLOBAL gtid_slave_pos='{position}'"])
+    assert sandbox.init("db3", "mysql-mmm-agent", "start").returncode == 0
     log.wait_change("db3", "ONLINE")
     sandbox.wait_until(lambda: has_readers(sandbox, "db3"), LIMIT, "db3 gets its share of readers")
     assert replicates(sandbox, "db3")

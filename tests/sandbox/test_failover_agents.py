@@ -51,7 +51,8 @@ def test_a_killed_agent_comes_back_and_the_roles_stay(calm: Kept) -> None:
     settle(sandbox)
 
 
-def test_a_dead_agent_is_shown_and_its_healthy_server_keeps_its_roles(sandbox: Sandbox) -> None:
+def test_a_dead_agent_is_shown_and_its_healthy_server_keeps_its_roles(calm: Kept) -> None:
+    sandbox = calm.healthy()
     log = Log(sandbox)
     with Addresses(sandbox) as addresses, Probe(sandbox) as probe:
         inject(sandbox, "kill-agent", "db1", angel=True)

@@ -74,8 +74,10 @@ def diverged(sandbox: Sandbox, log: Log) -> None:
     """Have db1 lose the writer's role while it is cut off, and write what nobody gets."""
     write(sandbox, "db1", "both")
     catch_up(sandbox)
+    agent = Log(sandbox, "db1", "mmm_agentd")
     inject(sandbox, "cut", "db1")
     sandbox.wait_until(lambda: sandbox.writer() == "db2", LIMIT, "db2 takes over")
+    agent.wait(r"fence: db1: read_only=1")  # it ends sessions of root too
     write(sandbox, "db1", *ALONE)
     write(sandbox, "db2", "newer")
     heal(sandbox)
@@ -108,7 +110,10 @@ def test_a_writer_that_was_cut_off_with_transactions_of_its_own_is_back_in_one_c
     assert "2 transactions" in summary
     assert "INSERT sandbox.notes 2" in summary
     assert "were not compared" not in summary
-    cluster.ask("move_role writer db1")
+    cluster.wait_until(
+        lambda: cluster.ask("move_role writer db1", limit=LIMIT).startswith("OK"), LIMIT, "db1 is moved to"
+    )
+    cluster.wait_until(lambda: cluster.writer() == "db1", LIMIT, "db1 is the writer")
     write(cluster, "db1", "newest")
     catch_up(cluster)
     assert [read(cluster, host) for host in cluster.hosts] == [["both", "newer", "newest"]] * 3
@@ -214,14 +219,15 @@ def held(sandbox: Sandbox, donor: str, host: str, log: Path, *options: str) -> I
 def frozen_sender(sandbox: Sandbox, donor: str) -> int:
     """Stop what sends a copy of a host's data as soon as it is there; returns its process."""
 
-    def sender() -> int:
-        found = (each.pid for each in sandbox.machine(donor).processes() if SENDER in each.argv)
-        return next(found, 0)
+    found: list[int] = []
 
-    sandbox.wait_until(sender, LIMIT, f"{donor} sends its data")
-    pid = sender()
-    os.kill(pid, signal.SIGSTOP)
-    return pid
+    def sends() -> bool:
+        found[:] = [each.pid for each in sandbox.machine(donor).processes() if SENDER in each.argv]
+        return bool(found)
+
+    sandbox.wait_until(sends, LIMIT, f"{donor} sends its data")
+    os.kill(found[0], signal.SIGSTOP)
+    return found[0]
 
 
 def end_tool(sandbox: Sandbox, host: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from mmm.config.model import Vip
+from mmm.monitor.act import status_file
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import network
 from mmm.sandbox.machines.addresses import bound_addresses
@@ -13,6 +14,7 @@ from mmm.sandbox.machines.conf import Conf
 from mmm.sandbox.machines.layout import SWITCH
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
+from tests import clusters
 from tests.clusters import Kept, kept
 from tests.scenarios import ALL_ONLINE, LIMIT, LONG_LEASE, Log, replicates, wait_failed
 
@@ -123,8 +125,12 @@ def test_a_host_that_is_left_out_of_a_role_replicates_on_and_stays_so_when_the_m
     def on_db3() -> set[str]:
         return {vip.role for vip in balanced(cluster)["db3"]}
 
+    def saved(host: str) -> frozenset[str]:
+        return status_file.decode(clusters.status_file(cluster).read_text())[0][host].left_out
+
     assert cluster.ask("exclude_role reader db3").startswith("OK: Role 'reader' is kept away from 'db3'")
     cluster.wait_until(lambda: on_db3() <= {"report"}, LIMIT, "db3 has no reader VIP")
+    cluster.wait_until(lambda: "reader" in saved("db3"), LIMIT, "the status file says it")
     inject(cluster, "kill-monitor")
     log.wait("db3: starts as ONLINE")
     cluster.wait_until(cluster.show, LIMIT, "the monitor answers again")

@@ -16,8 +16,8 @@ from mmm.sandbox.machines.conf import Conf, fast, hosts
 from mmm.sandbox.machines.layout import Layout, plan
 from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.machines.network import prefix_lengths
+from mmm.sandbox.restore import restore
 from mmm.sandbox.up import down, up
-from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.logs import moment
 from mmm.sandbox.witness.probe_run import Probe
 from tests.scenarios import LIMIT
@@ -199,15 +199,22 @@ def test_a_folder_without_a_cluster_is_named(tmp_path: Path) -> None:
         install_conf(tmp_path, tmp_path / "homes", lambda _: None)
 
 
+@pytest.fixture
+def utc() -> Iterator[None]:
+    """Have local time be UTC, for the C library too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
+
+
 @pytest.mark.parametrize(
     ("text", "since"),
     [("90", "2001 09 09 01 45 10"), ("7:05", "2001 09 09 07 05 00"), ("23:59:58", "2001 09 09 23 59 58")],
 )
-def test_a_moment_is_a_time_of_today_or_seconds_ago(
-    monkeypatch: pytest.MonkeyPatch, text: str, since: str
-) -> None:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
+@pytest.mark.usefixtures("utc")
+def test_a_moment_is_a_time_of_today_or_seconds_ago(text: str, since: str) -> None:
     assert moment(text, 1_000_000_000.0) == tuple(since.split())
     with pytest.raises(SandboxError, match="--since yesterday: write HH:MM"):
         moment("yesterday", 1_000_000_000.0)
@@ -221,13 +228,14 @@ def old_conf(tmp_path: Path) -> Iterator[Sandbox]:
     for name, text in {"mmm_common": COMMON_1X, "mmm_mon": MON_1X, "mmm_agent": AGENT_1X}.items():
         (tmp_path / f"{name}.conf").write_text(text)
     name = f"old{os.getpid()}"
-    yield up(name, conf=tmp_path)
+    sandbox = up(name, conf=tmp_path)
+    restore(sandbox)  # who was well first has the writer
+    yield sandbox
     down(name)
 
 
 @pytest.mark.sandbox
 def test_a_1x_conf_is_rebuilt_as_it_is(old_conf: Sandbox, tmp_path: Path) -> None:
-    settle(old_conf)
     assert old_conf.writer() == "lb_one"
     assert (old_conf.machine("reader1").etc / "mmm_common.conf").read_text() == COMMON_1X
     assert "this reader1\n" in (old_conf.machine("reader1").etc / "mmm_agent.conf").read_text()

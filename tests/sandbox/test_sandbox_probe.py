@@ -51,7 +51,7 @@ def test_a_row_that_is_there_twice_is_doubled_also_if_only_a_replica_has_it(writ
 
 
 def test_an_outage_goes_from_success_to_success_and_refused_rows_are_not_missing(writable: Sandbox) -> None:
-    with Probe(writable, readers=False, limit=PATIENCE) as probe:
+    with Probe(writable, readers=False, limit=PATIENCE, connect_limit=PATIENCE) as probe:
         probe.wait_writes(LIMIT)
         writable.sql("db1", "SET GLOBAL read_only=1")
         writable.wait_until(
