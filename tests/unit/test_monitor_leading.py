@@ -108,6 +108,13 @@ def test_leads_is_refused_by_all_but_the_leader_and_names_that() -> None:
     assert asked(world(), "leads")["ok"]
 
 
+def test_a_leader_that_wakes_after_its_lead_has_ended_does_not_say_that_it_leads() -> None:
+    """Voters may follow another one by now: Keepalived would leave its address here, or bring it back."""
+    assert asked(of_several(**LEADS, until=NOW), "leads")["ok"]
+    late = asked(of_several(**LEADS, until=NOW - 0.1), "leads")
+    assert (late["ok"], late["code"], late["fields"]["leader"]) == (False, "stands_by", None)
+
+
 def test_a_standby_takes_no_order_but_the_one_to_lead() -> None:
     for words in (("set_offline", "db1"), ("move_role", "writer", "db2"), ("set_passive",), ("hand_over",)):
         verdict = leading.refused(of_several(**FOLLOWS), words)

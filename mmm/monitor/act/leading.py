@@ -323,5 +323,6 @@ class Leading:
             barred=() if leads else tuple(sorted(self._barred)),
             held=rounds.counted.held & self._record.held if leads else frozenset(),
             sure_until=rounds.complete + self._conf.lead_lease / 2 if leads else 0.0,
+            until=rounds.complete + self._conf.lead_lease if leads else inf,
         )
         self._post(Led(now, rounds.tokens.handed_out() if rounds.leads else {}, done=done))

@@ -15,12 +15,17 @@ VOUCHED = 20.0
 """Seconds, beside twice `lead_lease`, for which an admin's word counts that no other monitor gives orders."""
 
 
-def leads(world: World) -> Verdict:
-    """Return whether this monitor gives the orders: what Keepalived asks each second."""
-    now, own = world.leadership, _own(world)
-    if now.place is Place.ALONE:
+def leads(world: World, now: float) -> Verdict:
+    """Return whether this monitor gives the orders at a moment: what Keepalived asks each second.
+
+    One that was frozen for longer than `lead_lease` learns only from its next round of the voters who leads by now.
+    """
+    of, own = world.leadership, _own(world)
+    if of.place is Place.ALONE:
         return Verdict("only_monitor", {"own": own})
-    return Verdict("leads", {"own": own}) if now.place is Place.LEADS else standing_by(world)
+    if of.place is Place.LEADS and now > of.until:
+        return Verdict("stands_by", {"own": own, "leader": None})
+    return Verdict("leads", {"own": own}) if of.place is Place.LEADS else standing_by(world)
 
 
 def standing_by(world: World) -> Verdict:

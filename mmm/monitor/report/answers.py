@@ -25,7 +25,7 @@ def answer(
         case ["ping"]:
             return str(Verdict("pinged"))
         case ["leads"]:
-            return str(leads(world))
+            return str(leads(world, now))
         case ["monitors"]:
             return leading.lines(world, clock)
         case ["show"]:

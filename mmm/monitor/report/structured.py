@@ -45,7 +45,7 @@ def _value(
         case ["monitors"]:
             return leading.encoded(world, clock) or {"monitors": []}
         case ["leads"]:
-            return leads(world)
+            return leads(world, now)
         case ["show"]:
             return _show(world, now, clock)
         case ["checks", *which] if len(which) < 3:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from typing import NamedTuple
 
 
@@ -57,6 +58,8 @@ class Leadership:
     """The other monitors that answer."""
     sure_until: float = 0.0
     """Monotonic seconds: the moment until which agents are sent orders that give no tokens, as those of MMM 2.x."""
+    until: float = inf
+    """Monotonic seconds: the moment at which the lead ends by itself, unless voters agree once more before."""
     held: frozenset[str] = frozenset()
     """Hosts that may have the active master role for good: enough voters have that on record."""
     asked: HandOver | TakeLead | None = None
