@@ -7,11 +7,10 @@ empty datadir. Root without a password from 127.0.0.1 is the administrator; noth
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -25,6 +24,7 @@ from mmm.sandbox.cluster import directory as templates
 from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.machines.servers import Server as Kind
 from mmm.sandbox.machines.servers import find
+from tests.ports import keep_port
 
 START_LIMIT = 60.0
 WAIT_LIMIT = 20.0
@@ -173,6 +173,8 @@ class Servers:
     directory: Path
     kind: Kind = field(default_factory=lambda: find(MARIADB))
     running: list[Server] = field(default_factory=list)
+    _ports: ExitStack = field(default_factory=ExitStack)
+    """Keeps the ports of those servers, also while they start or are down."""
     _lent: int = 0
 
     def start(self, *options: str) -> Server:
@@ -196,7 +198,8 @@ class Servers:
 
     def _started(self, home: Path, options: tuple[str, ...]) -> Server:
         server_id = len(self.running) + 1
-        port = _free_port()
+        kept, port = keep_port()
+        self._ports.enter_context(kept)
         chosen = (f"--server-id={server_id}", *options)
         server = Server(self.kind, home, port, _start(self.kind, home, port, chosen), chosen)
         self.running.append(server)
@@ -226,6 +229,7 @@ class Servers:
             server.kill()
             shutil.rmtree(server.directory / "data", ignore_errors=True)
         self.running.clear()
+        self._ports.close()
 
 
 def _start(kind: Kind, home: Path, port: int, options: tuple[str, ...]) -> subprocess.Popen[bytes]:
@@ -258,9 +262,3 @@ def _start(kind: Kind, home: Path, port: int, options: tuple[str, ...]) -> subpr
     process.kill()
     process.wait()
     raise RuntimeError((home / "error.log").read_text()[-2000:])
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

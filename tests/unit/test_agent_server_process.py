@@ -19,6 +19,7 @@ from mmm.agent.act.server_process import NotWatchedError, ServerProcess, Told
 from mmm.agent.act.step_error import StepError
 from mmm.config.model import Host
 from mmm.process import socket_owner
+from tests.ports import kept_port
 
 LIMIT = 30.0
 _LISTENS = """
@@ -175,11 +176,10 @@ async def test_of_two_servers_on_a_host_each_port_has_its_own(tmp_path: Path) ->
 
 
 async def test_nobody_is_watched_where_nobody_listens(tmp_path: Path) -> None:
-    with server() as (_, port):
-        pass
-    async with watching(port, tmp_path / "none") as watch:
-        with pytest.raises(NotWatchedError, match=f"nothing listens at 127.0.0.1:{port}"):
-            await watch.told("monitor")
+    with kept_port() as port:
+        async with watching(port, tmp_path / "none") as watch:
+            with pytest.raises(NotWatchedError, match=f"nothing listens at 127.0.0.1:{port}"):
+                await watch.told("monitor")
 
 
 async def test_an_end_that_nobody_was_waiting_for_is_told_to_who_asks_next_and_once(
@@ -204,7 +204,7 @@ async def test_an_end_that_nobody_was_waiting_for_is_told_to_who_asks_next_and_o
 
 
 async def test_a_server_that_was_started_again_is_watched_anew(tmp_path: Path) -> None:
-    with server() as (process, port):
+    with kept_port() as kept, server(kept) as (process, port):
         async with watching(port, tmp_path / "none") as watch:
             question = await asked(watch)
             process.kill()

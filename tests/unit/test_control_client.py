@@ -15,6 +15,7 @@ import yaml
 
 from mmm.control.vouch import NotVouchedError, user, vouched
 from tests.authority import Authority
+from tests.ports import kept_port
 from tests.unit.test_tls import server_of
 
 LIMIT = 30
@@ -126,9 +127,8 @@ def client(tmp_path: Path) -> Client:
 @pytest.fixture
 def nobody() -> Iterator[int]:
     """Return a port on which nobody listens."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield bound.getsockname()[1]
+    with kept_port() as port:
+        yield port
 
 
 @pytest.mark.parametrize(

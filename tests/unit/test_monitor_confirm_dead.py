@@ -30,6 +30,7 @@ from mmm.monitor.world.world import World
 from mmm.network.icmp import Pinger
 from mmm.wire.status import PROBE_STOP
 from tests import commanding
+from tests.ports import kept_port
 from tests.unit.test_monitor_leases import CONF, LENGTH, cut_off, quiet, rest
 from tests.unit.worlds import (
     CLOCK,
@@ -212,11 +213,11 @@ def looked_at(host: Host) -> Sign | None:
 
 
 def test_what_answers_of_a_host_is_named() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        lives = looked_at(Host("db1", "127.0.0.1", "master", agent_port=1, mysql_port=port))
-        assert str(lives) == f"its system takes connections at 127.0.0.1:{port}"
-    refuses = looked_at(Host("db1", "127.0.0.1", "master", agent_port=1, mysql_port=port))
+    with kept_port() as port:
+        with socket.create_server(("127.0.0.1", port)):
+            lives = looked_at(Host("db1", "127.0.0.1", "master", agent_port=1, mysql_port=port))
+            assert str(lives) == f"its system takes connections at 127.0.0.1:{port}"
+        refuses = looked_at(Host("db1", "127.0.0.1", "master", agent_port=1, mysql_port=port))
     assert str(refuses) == f"its system refuses connections at 127.0.0.1:{port}"
 
 

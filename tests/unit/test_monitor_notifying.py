@@ -25,6 +25,7 @@ from mmm.monitor.act.notifying import Notifier
 from mmm.monitor.act.told import Told
 from mmm.monitor.report.clock import Clock
 from mmm.monitor.world.happened import Happened
+from tests.ports import kept_port
 from tests.unit.test_monitor_notices import BACK, LEFT, WAITS
 from tests.unit.worlds import CLOCK, cluster
 
@@ -202,9 +203,7 @@ async def test_an_outage_that_was_over_before_it_was_read_is_told(tmp_path: Path
 
 
 async def test_a_receiver_that_is_not_there(chronicle: Chronicle, caplog: pytest.LogCaptureFixture) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        port = nobody.getsockname()[1]
+    with kept_port() as port:
         sections = (
             Notify("chat", webhook=f"http://127.0.0.1:{port}/"),
             Notify("mail", mail_to=("admin@example.com",), smtp_host="127.0.0.1", smtp_port=port),
@@ -225,7 +224,7 @@ async def test_a_receiver_that_is_not_there(chronicle: Chronicle, caplog: pytest
 class Mailbox:
     """A real SMTP server that takes mails, or does what a bad one does."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int) -> None:
         controller = pytest.importorskip("aiosmtpd.controller")
         self.received: queue.Queue[Message] = queue.Queue()
         self.answers: list[str] = []
@@ -233,9 +232,9 @@ class Mailbox:
         self.hangs = False
         self.unknown: frozenset[str] = frozenset()
         """Recipients that there are not."""
-        self._controller = controller.Controller(self, hostname="127.0.0.1", port=free_port())
+        self._controller = controller.Controller(self, hostname="127.0.0.1", port=port)
         self._controller.start()
-        self.port: int = self._controller.port
+        self.port = port
 
     async def handle_RCPT(  # noqa: N802
         self, _server: object, _session: object, envelope: Any, address: str, _options: object
@@ -259,17 +258,12 @@ class Mailbox:
         self._controller.stop()
 
 
-def free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
-
-
 @pytest.fixture
 def mailbox() -> Iterator[Mailbox]:
-    made = Mailbox()
-    yield made
-    made.close()
+    with kept_port() as port:
+        made = Mailbox(port)
+        yield made
+        made.close()
 
 
 def by_mail(mailbox: Mailbox, **settings: Any) -> Notify:

@@ -24,6 +24,7 @@ from mmm.mysql.session.connection import (
 from mmm.mysql.session.errors import classify
 from mmm.mysql.session.question import only
 from mmm.mysql.session.text_protocol import not_understood
+from tests.ports import kept_port
 from tests.servers import Server
 
 LIMIT = 0.3
@@ -83,9 +84,8 @@ def test_the_password_is_in_no_text_of_the_address() -> None:
 
 
 def test_nothing_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        port = door.getsockname()[1]
-    error = failure(Address("127.0.0.1", port, "mmm"), LONG)
+    with kept_port() as port:
+        error = failure(Address("127.0.0.1", port, "mmm"), LONG)
     assert error.kind is ErrorKind.REFUSED
     assert not error.server_alive
     assert f"127.0.0.1:{port}" in error.text

@@ -22,10 +22,11 @@ from mmm.tools.backup.snapshot import lacks
 from mmm.tools.fetch.files import Owner
 from mmm.tools.fetch.private import running
 from mmm.tools.kept import perl, putback, shelf
+from tests.ports import kept_port
 from tests.servers import MISSING, Server, Servers
 from tests.unit.backing_up import SHOP, Machine, checksums, machine
 from tests.unit.test_rejoin_steps import wait
-from tests.unit.test_tools_ssh import SSHD, free_port, start_sshd
+from tests.unit.test_tools_ssh import SSHD, start_sshd
 
 ROWS = 2
 """What SHOP puts into shop.o."""
@@ -195,18 +196,19 @@ def test_another_machine_makes_the_snapshot_and_copies_it_by_ssh(host: Machine) 
     if not Path(SSHD).exists():
         MISSING["sshd"] = "no sshd on this machine: apt-get install openssh-server"
         pytest.skip(MISSING["sshd"])
-    folder, port = host.folder, free_port()
-    sshd = start_sshd(folder, port, forced=False)
-    try:
-        options = f"-i {folder}/key -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
-        text = (folder / "mmm_tools.conf").read_text().replace("this db2", "this backup1")
-        elsewhere = replace(host, conf=folder / "backup1.conf")
-        elsewhere.conf.write_text(text + SCP.format(options=options, port=port))
-        elsewhere.conf.chmod(0o600)
-        made = elsewhere.backup("--host", "db2", "--copy-method", "scp")
-    finally:
-        sshd.terminate()
-        sshd.wait()
+    folder = host.folder
+    with kept_port() as port:
+        sshd = start_sshd(folder, port, forced=False)
+        try:
+            options = f"-i {folder}/key -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+            text = (folder / "mmm_tools.conf").read_text().replace("this db2", "this backup1")
+            elsewhere = replace(host, conf=folder / "backup1.conf")
+            elsewhere.conf.write_text(text + SCP.format(options=options, port=port))
+            elsewhere.conf.chmod(0o600)
+            made = elsewhere.backup("--host", "db2", "--copy-method", "scp")
+        finally:
+            sshd.terminate()
+            sshd.wait()
     facts = shelf.read(made).facts
     assert (facts.copy_method, facts.gtid) == ("scp", host.server.value("@@gtid_binlog_pos"))
     assert not left(host)

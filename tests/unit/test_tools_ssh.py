@@ -15,6 +15,7 @@ from mmm.config.model import Cluster, Socket
 from mmm.tools.fetch.fetch import fetch
 from mmm.tools.fetch.over_ssh import usable
 from mmm.tools.fetch.values import Cause, Failed, Fetched
+from tests.ports import kept_port
 from tests.servers import MISSING, Server, Servers
 from tests.unit.copying import DONOR, MASTERS, TOOLS, conf_of, make_tools_user
 
@@ -62,12 +63,6 @@ class Donor:
         return fetch(self.conf, self.conf.hosts[DONOR], self.folder / "staging", lambda _: None)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -111,14 +106,19 @@ def donor(server: Server, tmp_path: Path) -> Iterator[Donor]:
     file = tmp_path / "mmm_agent.conf"
     file.write_text((CONF + MASTERS).format(folder=tmp_path, port=server.port, pid=pid, tools=TOOLS))
     file.chmod(0o600)
-    port = free_port()
-    process = start_sshd(tmp_path, port)
-    parameters = f"-c blowfish -i {tmp_path}/key -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
-    conf = conf_of(tmp_path, server, Socket())
-    host = replace(conf.hosts[DONOR], ssh_user="root", ssh_port=port, ssh_parameters=parameters)
-    yield Donor(replace(conf, this="db1", hosts={**conf.hosts, DONOR: host}), tmp_path)
-    process.terminate()
-    process.wait()
+    with kept_port() as port:
+        process = start_sshd(tmp_path, port)
+        known = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+        conf = conf_of(tmp_path, server, Socket())
+        host = replace(
+            conf.hosts[DONOR],
+            ssh_user="root",
+            ssh_port=port,
+            ssh_parameters=f"-c blowfish -i {tmp_path}/key {known}",
+        )
+        yield Donor(replace(conf, this="db1", hosts={**conf.hosts, DONOR: host}), tmp_path)
+        process.terminate()
+        process.wait()
 
 
 @pytest.mark.mysql

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import re
-import socket
 import ssl
 import subprocess
 import sys
@@ -37,6 +36,7 @@ from mmm.wire.command import without_json
 from mmm.wire.control import decode_command
 from mmm.wire.status import Status
 from tests.authority import Authority
+from tests.ports import kept_port
 from tests.status import fits, status
 from tests.unit.test_monitor_leading import LEADS, OTHER, OWN, THIRD, of_several
 from tests.unit.test_monitor_silent_lag import look, mariadb
@@ -69,7 +69,7 @@ DEAD = Change("db1", State.ONLINE, State.HARD_OFFLINE, because("host_failed", "n
 class Monitor:
     """A monitor's port: it tells of `world`, and of what is in the chronicle."""
 
-    def __init__(self, folder: Path, ip: str = "127.0.0.1") -> None:
+    def __init__(self, folder: Path, port: int, ip: str = "127.0.0.1") -> None:
         self.ip = ip
         self.world: World = world({WRITER: "db1", READER1: "db2"})
         self.elsewhere = ""
@@ -77,14 +77,14 @@ class Monitor:
             folder / "history", Clock(lambda _: 1000.0, CLOCK.local), int(ip != "127.0.0.1"), 2
         )
         self.followers = Followers(self.chronicle, alive=0.5, elsewhere=lambda: self.elsewhere)
-        self.port = 0
+        self.port = port
         self.clock = CLOCK
         self._stop: contextlib.AsyncExitStack | None = None
 
     async def start(self) -> None:
         self._stop = contextlib.AsyncExitStack()
         server = LineServer("monitor", self._answer, Limits(line=4096))
-        self.port = await self._stop.enter_async_context(server.listen(self.ip, self.port))
+        await self._stop.enter_async_context(server.listen(self.ip, self.port))
 
     async def stop(self) -> None:
         if self._stop is not None:
@@ -120,10 +120,11 @@ class Monitor:
 
 @pytest.fixture
 async def monitor(tmp_path: Path) -> AsyncIterator[Monitor]:
-    made = Monitor(tmp_path)
-    await made.start()
-    yield made
-    await made.stop()
+    with kept_port() as port:
+        made = Monitor(tmp_path, port)
+        await made.start()
+        yield made
+        await made.stop()
 
 
 @contextlib.asynccontextmanager
@@ -434,8 +435,7 @@ def program(folder: Path, monitor: int, port: int, before: str = "") -> "subproc
 
 
 async def test_the_program_serves_without_a_monitor_and_ends_when_told(tmp_path: Path) -> None:
-    monitor, port = free_port(), free_port()
-    with program(tmp_path, monitor, port) as process:
+    with kept_port() as monitor, kept_port() as port, program(tmp_path, monitor, port) as process:
         assert process.stdout is not None
         while "mmm_web answers at 127.0.0.1" not in (line := process.stdout.readline()):
             assert line, "it has ended"
@@ -452,12 +452,6 @@ def test_without_its_libraries_it_says_what_to_install(tmp_path: Path) -> None:
     with program(tmp_path, 1, 2, "sys.modules['aiohttp'] = None; ") as process:
         said, _ = process.communicate(timeout=LIMIT)
     assert (process.returncode, said) == (2, "mmm_web: it needs aiohttp: pip install 'mysql-mmm[web]'\n")
-
-
-def free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
 
 
 async def test_rules_and_dashboard_name_metrics_that_there_are(monitor: Monitor) -> None:

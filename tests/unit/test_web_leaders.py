@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from mmm.config.model import Web
+from tests.ports import kept_port
 from tests.unit.test_monitor_leading import FOLLOWS, of_several
 from tests.unit.worlds import READER1, WRITER, cluster, world
 
@@ -27,11 +28,11 @@ MOVES = ("mmm_moves_total", "failover", "writer")
 class Pair:
     """Two monitors at the same port of two addresses."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int) -> None:
         self.both = []
         for ip in (HERE, THERE):
             (folder / ip).mkdir()
-            self.both.append(Monitor(folder / ip, ip))
+            self.both.append(Monitor(folder / ip, port, ip))
 
     def lead(self, place: int) -> Monitor:
         """Have that one lead, and the other stand by."""
@@ -45,27 +46,26 @@ class Pair:
 @asynccontextmanager
 async def pair(folder: Path) -> AsyncIterator[tuple[Pair, Any]]:
     """Give two monitors, the first of which leads, and a session with mmm_web."""
-    made = Pair(folder)
-    made.lead(0)
-    made.both[0].moves()
-    made.both[1].moves()  # long ago each of them has led
-    for each in made.both:
-        each.port = made.both[0].port
-        await each.start()
-    conf = cluster()
-    assert conf.monitor is not None
-    port = made.both[0].port
-    conf = replace(
-        conf, monitor=replace(conf.monitor, ip=HERE, port=port), monitors=(HERE, THERE), web=Web(port=0)
-    )
-    async with (
-        asyncio.timeout(LIMIT),
-        serving(conf) as own,
-        aiohttp.ClientSession(f"http://127.0.0.1:{own}") as session,
-    ):
-        yield made, session
-    for each in made.both:
-        await each.stop()
+    with kept_port() as port:
+        made = Pair(folder, port)
+        made.lead(0)
+        made.both[0].moves()
+        made.both[1].moves()  # long ago each of them has led
+        for each in made.both:
+            await each.start()
+        conf = cluster()
+        assert conf.monitor is not None
+        conf = replace(
+            conf, monitor=replace(conf.monitor, ip=HERE, port=port), monitors=(HERE, THERE), web=Web(port=0)
+        )
+        async with (
+            asyncio.timeout(LIMIT),
+            serving(conf) as own,
+            aiohttp.ClientSession(f"http://127.0.0.1:{own}") as session,
+        ):
+            yield made, session
+        for each in made.both:
+            await each.stop()
 
 
 async def test_failovers_are_counted_once_whichever_monitor_leads(tmp_path: Path) -> None:
