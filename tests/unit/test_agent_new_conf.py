@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mmm.agent.act import health_watch
 from mmm.agent.act.health_watch import HealthWatch
 from mmm.agent.act.reception import Reception
 from mmm.agent.decide import new_conf
@@ -139,7 +140,10 @@ async def test_an_agent_is_at_rest_once_nothing_is_being_taken_from_its_host(
         assert rig.machine.addresses == set()
 
 
-def test_what_load_balancers_were_told_stands_until_the_next_agent_has_looked() -> None:
+def test_what_load_balancers_were_told_stands_until_the_next_agent_has_looked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(health_watch, "clock", lambda: NOW + 0.5)  # a machine may have started just now
     board, seen = Board(), Look(NOW, Seen(frozenset({WRITER.ip, READER1.ip}), writable=True))
     interface: Any = None
     first = HealthWatch(CONF, interface, board, (seen, {"writer": NOW - 60.0, "reader": NOW - 60.0}))
