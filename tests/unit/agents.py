@@ -1,6 +1,7 @@
 """A whole agent whose server, interface and frames are stand-ins, and whose clock of leases stands still where told."""
 
 import asyncio
+import itertools
 import threading
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
@@ -29,17 +30,26 @@ from mmm.wire.lead import with_conf
 WRITER, READER = "10.88.0.80", "10.88.0.90"
 ROLE = f"writer({WRITER})"
 LIMIT = 20.0
+LENGTH = 1.0
+"""Seconds of a lease, where a test says no other."""
+GIVEN_UP = 0.9
+"""Seconds after which such a lease is given up that nobody renews: a bit before its end."""
 
 
 class Time:
-    """A clock that stands still, but for what the server takes; no two looks at it are at the same moment."""
+    """A clock that stands still, but for what the server takes; no two looks at it are at the same moment.
+
+    Threads look at it, and so no look may write what another thread does.
+    """
 
     now = 1000.0
 
+    def __init__(self) -> None:
+        self._looks = itertools.count(1)
+
     def __call__(self) -> float:
         """Return the seconds since the boot."""
-        self.now += 1e-6
-        return self.now
+        return self.now + next(self._looks) * 1e-6
 
 
 @dataclass
@@ -127,13 +137,13 @@ class Machine:
             )
         seen = Seen(frozenset(self.addresses & set(ips)), writable=self.writable)
         if self.slow_look:
-            self.gone.wait(LIMIT)
+            self._outlast_lease()
         return seen
 
     def catch_up(self, *_: object) -> str:
         self.caught_up += 1
         if self.slow_peer:
-            self.gone.wait(LIMIT)
+            self._outlast_lease()
         return "nothing was missing"
 
     def deaf_at(self, *_: object) -> str:
@@ -144,7 +154,7 @@ class Machine:
         self.time.now += self.allowing
         self.allowed += 1
         if self.slow_server:
-            self.gone.wait(LIMIT)
+            self._outlast_lease()
         self.writable = True
 
     def deny(self, *_: object, **__: object) -> Any:
@@ -154,6 +164,10 @@ class Machine:
     def fence(self, *_: object) -> str:
         self.writable = False
         return ""
+
+    def _outlast_lease(self) -> None:
+        self.time.now += GIVEN_UP
+        self.gone.wait(LIMIT)
 
     async def fenced(self) -> bool:
         """Wait until the watch over the lease has taken the role away; tells whether it has in time."""
@@ -221,7 +235,7 @@ class Rig:
         return self.agent._shell.core.held.lease.until
 
 
-def conf(folder: Path, length: float = 1.0) -> Cluster:
+def conf(folder: Path, length: float = LENGTH) -> Cluster:
     """Return the conf of db1, a master whose peer does not run, with leases of `length` seconds."""
     hosts = {
         name: Host(name, f"127.0.0.{number}", "master", cluster_interface="eth0", mysql_port=1, agent_port=1)

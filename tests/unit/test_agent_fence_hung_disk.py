@@ -19,7 +19,7 @@ from mmm.agent.act.taken import Taken
 from mmm.process import watchdog
 from mmm.process.pidfile import Keeper
 from mmm.process.watchdog import AGAIN, Ward
-from tests.unit.agents import LIMIT, ROLE, conf, running
+from tests.unit.agents import LENGTH, LIMIT, ROLE, conf, running
 from tests.unit.test_agent_fence_kept import agent, dies
 
 
@@ -48,7 +48,7 @@ async def test_a_worker_gives_up_what_it_holds_though_nothing_can_be_noted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It wrote the note first: VIP and writes stayed here for as long as the disk hung."""
-    async with running(tmp_path, monkeypatch) as outer:
+    async with running(tmp_path, monkeypatch, stands_still=True) as outer:
         denied, loop = asyncio.Event(), asyncio.get_running_loop()
 
         def deny(*_: object) -> str:
@@ -60,6 +60,7 @@ async def test_a_worker_gives_up_what_it_holds_though_nothing_can_be_noted(
         rig.agent._shell.watch(None)
         assert (await rig.order(ROLE)).ok
         with hangs(tmp_path / "a.pid.fence.new") as over:
+            outer.machine.time.now += LENGTH
             assert await outer.machine.fenced()
             async with asyncio.timeout(LIMIT):
                 await denied.wait()

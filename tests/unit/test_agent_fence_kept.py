@@ -15,7 +15,19 @@ from mmm.agent.act.fence import fence
 from mmm.agent.act.fence_note import FenceNote
 from mmm.config.model import Cluster
 from mmm.network.arp import Announcer
-from tests.unit.agents import LIMIT, ROLE, WRITER, Frames, Machine, Rig, at_work, conf, running
+from tests.unit.agents import (
+    GIVEN_UP,
+    LENGTH,
+    LIMIT,
+    ROLE,
+    WRITER,
+    Frames,
+    Machine,
+    Rig,
+    at_work,
+    conf,
+    running,
+)
 
 
 def note(folder: Path) -> Path:
@@ -39,7 +51,7 @@ async def is_noted(rig: Rig) -> bool:
     return ours.is_there()
 
 
-def agent(folder: Path, machine: Machine, length: float = 1.0) -> Rig:
+def agent(folder: Path, machine: Machine, length: float = LENGTH) -> Rig:
     """Return one that keeps what its successor is to know."""
     known = conf(folder, length)
     here = replace(known.hosts["db1"], pid_path=f"{folder}/a.pid")
@@ -83,13 +95,14 @@ async def test_an_agent_that_is_started_again_denies_what_the_one_before_could_n
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It knew nothing of it: the server that hung at the end of the lease was writable when it woke."""
-    async with running(tmp_path, monkeypatch) as outer:
+    async with running(tmp_path, monkeypatch, stands_still=True) as outer:
         server = Server(outer.machine)
         monkeypatch.setattr("mmm.agent.act.lease_jobs.deny", server.deny)
         first = agent(tmp_path, outer.machine)
         first.agent._shell.watch(None)
         assert (await first.order(ROLE)).ok
         assert not await is_noted(first)
+        outer.machine.time.now += LENGTH
         async with asyncio.timeout(LIMIT):
             await server.asked.wait()
         assert await is_noted(first)
@@ -161,7 +174,7 @@ async def test_a_server_that_refuses_just_before_the_end_of_the_lease_is_told_ag
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was taken to be done: the role went to another host, and this one stayed writable."""
-    async with running(tmp_path, monkeypatch) as outer:
+    async with running(tmp_path, monkeypatch, stands_still=True) as outer:
         server = Server(outer.machine)
         server.hangs, server.fails = False, 2
         denied = asyncio.Event()
@@ -172,6 +185,7 @@ async def test_a_server_that_refuses_just_before_the_end_of_the_lease_is_told_ag
         rig = agent(tmp_path, outer.machine)
         rig.agent._shell.watch(None)
         assert (await rig.order(ROLE)).ok
+        outer.machine.time.now += GIVEN_UP
         async with asyncio.timeout(LIMIT):
             await denied.wait()
         await dies(rig)

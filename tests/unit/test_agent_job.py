@@ -30,7 +30,7 @@ async def test_the_writer_role_is_refused_by_a_code_until_the_job_is_over(
 ) -> None:
     folder.lock()
     folder.keep(JOB)
-    async with running(tmp_path, monkeypatch) as rig:
+    async with running(tmp_path, monkeypatch, stands_still=True) as rig:
         assert await ping(rig) == Job("rejoin", "db3", "fetch")
         refused = await rig.order(f"{ROLE},reader({READER})")
         assert (refused.ok, refused.why, job_in(refused)) == (False, "being_rebuilt", await ping(rig))
@@ -47,7 +47,7 @@ async def test_the_writer_role_is_refused_by_a_code_until_the_job_is_over(
 async def test_a_job_that_begins_while_the_host_is_the_writer_takes_nothing_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: JobFolder
 ) -> None:
-    async with running(tmp_path, monkeypatch) as rig:
+    async with running(tmp_path, monkeypatch, stands_still=True) as rig:
         assert (await rig.order(ROLE)).ok
         folder.lock()
         folder.keep(JOB)

@@ -15,13 +15,13 @@ from mmm.wire.lead import CONF
 from mmm.wire.promises import left_in
 from mmm.wire.status import is_without
 from mmm.wire.why import LEASE_OVER, PROMISED
-from tests.unit.agents import LIMIT, MONITOR, READER, ROLE, WRITER, running
+from tests.unit.agents import LENGTH, LIMIT, MONITOR, READER, ROLE, WRITER, running
 
 
 async def test_a_vip_whose_lease_ends_meanwhile_is_not_announced_and_the_order_not_obeyed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(tmp_path, monkeypatch) as rig:
+    async with running(tmp_path, monkeypatch, stands_still=True) as rig:
         assert (await rig.order(ROLE)).ok
         rig.machine.slow_look = True
         reply = await rig.order(ROLE)
@@ -36,7 +36,7 @@ async def test_a_vip_whose_lease_ends_meanwhile_is_not_announced_and_the_order_n
 async def test_writes_that_were_allowed_when_the_lease_was_over_are_denied_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(tmp_path, monkeypatch) as rig:
+    async with running(tmp_path, monkeypatch, stands_still=True) as rig:
         rig.machine.slow_server = True
         reply = await rig.order(ROLE)
         assert (reply.ok, reply.why) == (False, LEASE_OVER)
@@ -83,7 +83,7 @@ async def test_no_lease_is_kept_for_a_vip_that_could_not_be_bound(
 ) -> None:
     async with running(tmp_path, monkeypatch) as rig:
         rig.machine.refuses = {WRITER}
-        reply = await rig.order(ROLE)
+        reply = await rig.order(ROLE, length=600)
         assert not reply.ok
         assert "cannot bind" in reply.text
         assert not rig.machine.writable
@@ -93,7 +93,7 @@ async def test_no_lease_is_kept_for_a_vip_that_could_not_be_bound(
 async def test_a_role_that_is_gone_has_no_lease_though_something_else_of_the_order_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(tmp_path, monkeypatch) as rig:
+    async with running(tmp_path, monkeypatch, stands_still=True) as rig:
         assert (await rig.order(ROLE)).ok
         rig.machine.refuses = {READER}
         assert not (await rig.order(f"reader({READER})")).ok
@@ -136,8 +136,9 @@ async def test_a_host_that_was_paused_asks_and_gives_up_what_another_host_has_ta
 async def test_who_gives_the_role_up_gives_back_what_it_was_promised_before_it_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(tmp_path, monkeypatch, promises=True) as rig:
+    async with running(tmp_path, monkeypatch, promises=True, stands_still=True) as rig:
         assert (await rig.order(ROLE)).ok
+        rig.machine.time.now += 0.7 * LENGTH
         async with asyncio.timeout(LIMIT):
             await rig.machine.asked.wait()
         assert (await rig.order("")).ok
@@ -168,7 +169,7 @@ async def test_a_promise_is_for_a_host_of_the_role_and_no_longer_than_a_lease(
 async def test_who_refuses_the_role_for_a_promise_says_for_how_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(tmp_path, monkeypatch) as rig:
+    async with running(tmp_path, monkeypatch, stands_still=True) as rig:
         assert decode_reply(await rig.agent.answer(b"PROMISE|1|db1|db2|1|other.7", MONITOR)).ok
         refused = await rig.order(ROLE)
         assert refused.why == PROMISED
@@ -191,12 +192,10 @@ def test_what_the_monitor_said_of_the_active_master_counts_for_half_a_lease(
 async def test_an_order_that_took_longer_than_its_lease_is_done_at_once_by_a_younger_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(tmp_path, monkeypatch) as rig:
+    async with running(tmp_path, monkeypatch, stands_still=True) as rig:
         rig.machine.slow_peer = True
         late = await rig.order(ROLE)
         assert (late.ok, late.why, rig.machine.caught_up) == (False, LEASE_OVER, 1)
-        core = rig.agent._shell.core  # the test may be slower than a second
-        rig.agent._shell._core = replace(core, ready_until=core.ready_until + LIMIT)
         assert (await rig.order(ROLE, length=600)).ok
         assert rig.machine.caught_up == 1
         assert rig.machine.writable

@@ -30,7 +30,7 @@ from mmm.network.listener import NOBODY
 from mmm.process.board import Board
 from mmm.process.conf_file import ConfFile
 from mmm.wire.status import Status
-from tests.unit.agents import LIMIT, ROLE, running
+from tests.unit.agents import LENGTH, LIMIT, ROLE, running
 from tests.unit.worlds import NOW, READER1, READER2, READER3, WRITER, cluster, take_turn, with_agent, world
 
 CONF = replace(cluster(), program="AGENT", this="db1", vip_lease=10.0)
@@ -119,7 +119,7 @@ def test_what_was_being_taken_away_is_taken_away_by_the_next_agent() -> None:
 async def test_an_agent_is_at_rest_once_nothing_is_being_taken_from_its_host(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(tmp_path, monkeypatch) as rig:
+    async with running(tmp_path, monkeypatch, stands_still=True) as rig:
         begins, ends = asyncio.Event(), asyncio.Event()
 
         async def deny() -> str:
@@ -129,8 +129,9 @@ async def test_an_agent_is_at_rest_once_nothing_is_being_taken_from_its_host(
 
         monkeypatch.setattr(rig.agent._shell.jobs, "deny", deny)
         assert (await rig.order(ROLE)).ok
+        rig.machine.time.now += LENGTH
         async with asyncio.timeout(LIMIT):
-            await begins.wait()  # the lease is over
+            await begins.wait()
             rest = asyncio.create_task(rig.agent._shell.ending.at_rest())
             await asyncio.sleep(0)
             assert not rest.done()

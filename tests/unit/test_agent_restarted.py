@@ -89,7 +89,7 @@ def test_a_monitor_that_was_never_heard_is_said_to_be_so(caplog: pytest.LogCaptu
 async def test_a_whole_agent_has_the_kernel_keep_both_while_others_promise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(tmp_path, monkeypatch, promises=True) as rig:
+    async with running(tmp_path, monkeypatch, promises=True, stands_still=True) as rig:
         rig.machine.addresses |= {WRITER_IP, READER_IP}
         monkeypatch.setattr(rig.machine, "left", lambda _: 1.2)
         renewed = asyncio.Event()

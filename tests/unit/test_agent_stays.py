@@ -208,7 +208,7 @@ async def test_it_keeps_the_rest_of_its_lease_where_that_does_not_or_the_monitor
 async def test_a_host_shows_for_whom_it_refuses_the_role_and_an_order_frees_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(tmp_path, monkeypatch) as rig:
+    async with running(tmp_path, monkeypatch, stands_still=True) as rig:
 
         async def said(line: str) -> Reply:
             return decode_reply(await rig.agent.answer(line.encode(), MONITOR))
@@ -233,7 +233,7 @@ async def test_who_cannot_write_it_down_lets_nobody_stay(
     async with running(tmp_path, monkeypatch) as rig:
         refused = decode_reply(await rig.agent.answer(b"HELD|1|db1|db2|other.7", MONITOR))
         assert (refused.why, wire.held_in(refused)) == (NO_PROMISE, frozenset())
-        assert (await rig.order(ROLE)).ok
+        assert (await rig.order(ROLE, length=600)).ok
 
 
 async def test_a_stay_of_a_host_without_the_role_is_forgotten_at_the_start(
