@@ -14,13 +14,12 @@ from mmm.agent.act.catch_up import LOST_LIMIT, CatchUpError, Patience, catch_up
 from mmm.agent.act.server_session import ANSWER_LIMIT, ServerSession
 from mmm.mysql.server.await_applied import Caught, wait_for_source
 from mmm.mysql.server.blockers import blocked, end_blockers
-from mmm.mysql.server.detach import stop_receiving
 from mmm.mysql.server.follow import Followed, FollowRefusedError, SourceBehindError, follow
 from mmm.mysql.server.replication import binlog_position, replica_status, start_replica
 from mmm.mysql.session.connection import Address, Connection
 from tests.servers import MARIADB, Client, Server, Servers, kind
 from tests.unit.test_mysql_servers import LONG, build
-from tests.unit.trio import AGENT, REPLICATION, Trio, agent, insert, rows_of, source
+from tests.unit.trio import AGENT, REPLICATION, Trio, agent, cut_off, insert, rows_of, source
 
 pytestmark = pytest.mark.mysql
 
@@ -56,8 +55,7 @@ def lost(trio: Trio) -> Iterator[Server]:
 
 def leave(replica: Server, origin: Server) -> None:
     wait_received(replica, origin)
-    with agent(replica) as here:
-        assert stop_receiving(here)
+    cut_off(replica)
 
 
 def wait_applied_here(replica: Server, origin: Server) -> None:

@@ -16,7 +16,6 @@ from mmm.gtid.transactions import surplus
 from mmm.mysql.server.accounts import grants
 from mmm.mysql.server.await_applied import Caught, wait_for_source
 from mmm.mysql.server.borrowed_source import borrow_source
-from mmm.mysql.server.detach import stop_receiving
 from mmm.mysql.server.follow import Followed, follow
 from mmm.mysql.server.replication import BinlogPosition, executed, received_in, replica_status
 from mmm.mysql.session.connection import Connection
@@ -24,7 +23,7 @@ from mmm.mysql.session.errors import MysqlError
 from mmm.wire.caught_up import Cause
 from tests.servers import MARIADB, Server, Servers, kind
 from tests.unit.test_mysql_servers import LONG, caught, replicate
-from tests.unit.trio import AGENT, MONITOR, REPLICATION, agent, insert, on_servers, rows_of, source
+from tests.unit.trio import AGENT, MONITOR, REPLICATION, agent, cut_off, insert, on_servers, rows_of, source
 from tests.unit.worlds import WRITER, cluster
 
 pytestmark = pytest.mark.mysql
@@ -74,14 +73,6 @@ def four(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield Four((one, two, three, last))
     finally:
         servers.stop()
-
-
-def cut_off(replica: Server) -> None:
-    """Have a replica receive nothing more; a busy machine may need more than the time of one attempt."""
-    stopped = False
-    while not stopped:
-        with agent(replica) as here:
-            stopped = stop_receiving(here)
 
 
 def gives_up(monkeypatch: pytest.MonkeyPatch, when: Callable[[], object]) -> None:

@@ -1,5 +1,6 @@
 """Taking the right to write away: who is ended, who is waited for, who stays."""
 
+import itertools
 import select
 import socket
 import threading
@@ -14,6 +15,7 @@ import pytest
 from mmm.mysql.server import processlist
 from mmm.mysql.server.processlist import (
     TRANSACTIONS_AGE,
+    Ending,
     Fate,
     Session,
     fate,
@@ -28,8 +30,12 @@ from mmm.mysql.server.read_only import (
 )
 from mmm.mysql.session.connection import Address, Connection, ErrorKind, MysqlError, connect
 from tests.servers import Client, Server, Servers
+from tests.unit.gate import DENIES, HELD, gate, held_until
 
 pytestmark = pytest.mark.mysql
+
+ONLOOKER = frozenset({"root"})
+"""Who looks at the server from beside, and is kept."""
 
 
 @pytest.fixture(scope="module")
@@ -168,12 +174,12 @@ def test_an_open_transaction_that_has_only_read_is_ended_at_once(agent: Connecti
 
 
 def test_a_writing_statement_may_finish(shop: Server, agent: Connection, client: Client) -> None:
-    end = in_background(
-        shop, client, "UPDATE shop.orders SET what=CONCAT('kept', SLEEP(0.5)) ORDER BY id LIMIT 1"
-    )
-    deny_writes(agent, grace=3600.0)
+    with held_until(shop, DENIES):
+        slow = f"UPDATE shop.orders SET what=CONCAT('kept', {HELD}) ORDER BY id LIMIT 1"  # noqa: S608
+        end = in_background(shop, client, slow)
+        deny_writes(agent, grace=3600.0, keep=ONLOOKER)
     assert end() is None
-    assert shop.value("(SELECT what FROM shop.orders ORDER BY id LIMIT 1)") == "kept0"
+    assert shop.value("(SELECT what FROM shop.orders ORDER BY id LIMIT 1)") == "kept1"
 
 
 @pytest.mark.parametrize("table", ["orders", "notes"])
@@ -218,15 +224,28 @@ def test_a_transaction_at_rest_is_ended_while_others_write(
     busy.close()
 
 
+def at_second_look(monkeypatch: pytest.MonkeyPatch, then: Callable[[], None]) -> None:
+    """Have that done once somebody who ends sessions has seen who is there, and looks again."""
+    look, looks = Ending._sessions, itertools.count()
+
+    def look_again(ending: Ending) -> list[Session]:
+        if next(looks) == 1:
+            then()
+        return look(ending)
+
+    monkeypatch.setattr(Ending, "_sessions", look_again)
+
+
 def test_a_long_statement_is_waited_for_while_others_write(
-    shop: Server, agent: Connection, client: Client
+    shop: Server, agent: Connection, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    end = in_background(shop, client, "INSERT INTO shop.notes (what) SELECT SLEEP(1.5)")
-    wait_for_age(shop, "Query")
-    calm(agent, grace=3600.0)
-    assert (
-        shop.value("(SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'INSERT%')") == "0"
-    )
+    with gate(shop) as opened, monkeypatch.context() as patched:
+        end = in_background(shop, client, f"INSERT INTO shop.notes (what) SELECT {HELD}")
+        wait_for_age(shop, "Query")
+        at_second_look(patched, opened)
+        calm(agent, grace=3600.0)
+        writing = "(SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'INSERT%')"
+        assert shop.value(writing) == "0"
     assert end() is None
     end = in_background(shop, client, "INSERT INTO shop.notes (what) SELECT SLEEP(600)")
     wait_for_age(shop, "Query")
@@ -283,17 +302,16 @@ def test_the_survey_tells_who_would_be_ended_and_how_old_the_oldest_work_is(
     agent.execute("SET time_zone='+09:00'")  # the server tells the beginning of a transaction in its own
     idle = shop.client("shop", "x")
     idle.query("SELECT 1")
-    only_shop = frozenset({"root"})  # the onlooker's session
     write_in_transaction(shop, client, "open")
     limit = time.monotonic() + 10
-    while (found := survey(agent, keep=only_shop)).oldest < 1:
+    while (found := survey(agent, keep=ONLOOKER)).oldest < 1:
         assert time.monotonic() < limit, found
         time.sleep(TRANSACTIONS_AGE)
     assert (found.at_rest, found.writing) == (1, 1)
     assert found.oldest < 60
     assert found.who.startswith("session ")
     assert found.who.endswith(" of shop")
-    kept = survey(agent, keep=only_shop | {"shop"})
+    kept = survey(agent, keep=ONLOOKER | {"shop"})
     assert (kept.at_rest, kept.writing, kept.oldest, kept.who) == (0, 0, 0.0, "")
     client.rollback()
     idle.close()
@@ -302,23 +320,22 @@ def test_the_survey_tells_who_would_be_ended_and_how_old_the_oldest_work_is(
 def test_the_survey_names_who_is_idle_in_a_transaction(
     shop: Server, agent: Connection, client: Client
 ) -> None:
-    only_shop = frozenset({"root"})
     client.query("BEGIN")
     client.query("SELECT * FROM shop.orders FOR UPDATE")
     wait_for_age(shop, "Sleep")
-    found = survey(agent, keep=only_shop)
+    found = survey(agent, keep=ONLOOKER)
     assert (found.idle, found.at_rest, found.writing) == (1, 1, 0)
     assert found.idle_for >= 1
     assert "of shop@" in found.idle_who
     assert found.idle_who.endswith("whose transaction holds locks on rows")
     client.query("INSERT INTO shop.orders (what) VALUES ('idle')")
     limit = time.monotonic() + 10
-    while not (found := survey(agent, keep=only_shop)).idle_who.endswith("has changed 1 row"):
+    while not (found := survey(agent, keep=ONLOOKER)).idle_who.endswith("has changed 1 row"):
         assert time.monotonic() < limit, found
         time.sleep(TRANSACTIONS_AGE)
     client.query("COMMIT")
     client.query("START TRANSACTION WITH CONSISTENT SNAPSHOT")
-    while (found := survey(agent, keep=only_shop)).idle:
+    while (found := survey(agent, keep=ONLOOKER)).idle:
         assert time.monotonic() < limit, found
         time.sleep(TRANSACTIONS_AGE)
     assert found.idle_who == ""
@@ -332,13 +349,13 @@ def test_writers_that_wait_for_each_other_do_not_hold_the_move_up(shop: Server, 
     end_waiter = in_background(shop, waiter, "UPDATE shop.orders SET what='waited' WHERE id=1")
 
     def go_on() -> None:
-        shop.wait_for_rows("SELECT 1 FROM information_schema.processlist WHERE info LIKE 'SET%read_only=1'")
+        shop.wait_for_rows(DENIES)
         holder.query("INSERT INTO shop.orders (what) VALUES ('next')")
         holder.commit()
 
     going_on = threading.Thread(target=go_on)
     going_on.start()
-    deny_writes(agent, grace=3600.0, keep=frozenset({"root"}))  # the onlooker's session
+    deny_writes(agent, grace=3600.0, keep=ONLOOKER)
     going_on.join()
     assert end_waiter() is None
     assert shop.value("(SELECT COUNT(*) FROM shop.orders WHERE what='next')") == "1"

@@ -19,6 +19,7 @@ from mmm.mysql.session.reused import Kept
 from mmm.mysql.session.tls import Tls
 from tests.authority import Authority
 from tests.servers import Server, Servers
+from tests.unit.gate import HELD, gate
 from tests.unit.test_mysql_connection import listener, wait_for_the_client_to_leave
 
 pytestmark = pytest.mark.mysql
@@ -144,17 +145,26 @@ async def test_an_answer_of_many_packets_and_null_comes_whole(address: Address) 
         assert await watched.ask(question) == 300000
 
 
-async def test_two_servers_are_asked_side_by_side_and_one_question_has_one_limit(address: Address) -> None:
+async def test_two_servers_are_asked_side_by_side_and_one_question_has_one_limit(
+    secured: Server, address: Address
+) -> None:
+    def held(_: Connection) -> Question[int]:
+        return int((yield f"SELECT {HELD} AS one")[0]["one"] or 0)
+
     def slow(_: Connection) -> Question[int]:
         yield "SELECT SLEEP(0.2)"
         yield "SELECT SLEEP(0.2)"
         return 0
 
     async with kept(address) as one, kept(address) as other:
-        waiting = asyncio.create_task(one.ask(slow))
-        assert await other.ask(session_id)
-        assert not waiting.done()
-        await waiting
+        with gate(secured) as opened:
+            waiting = asyncio.create_task(one.ask(held))
+            asked = "SELECT 1 FROM information_schema.processlist WHERE info LIKE 'SELECT GET_LOCK%'"
+            await asyncio.to_thread(secured.wait_for_rows, asked)
+            assert await other.ask(session_id)
+            assert not waiting.done()
+            opened()
+            assert await waiting == 1
         with pytest.raises(MysqlError) as late:
             await one.ask(slow, 0.3)
         assert late.value.kind is ErrorKind.TIMED_OUT
@@ -173,7 +183,7 @@ async def test_a_question_keeps_what_it_knows_when_a_later_statement_takes_too_l
 
     async with kept(address) as watched:
         await watched.ask(session_id)
-        assert await watched.ask(question, 0.3) == 7
+        assert await watched.ask(question, LIMIT) == 7
         assert not watched.kept.idle
         assert await watched.ask(session_id)
 

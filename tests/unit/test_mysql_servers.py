@@ -17,7 +17,7 @@ from mmm.mysql.server.accounts import grants
 from mmm.mysql.server.await_applied import Caught, wait_applied, wait_for_source
 from mmm.mysql.server.binlog_tail import read_tail
 from mmm.mysql.server.change_source import change_source
-from mmm.mysql.server.detach import attach, detach, stop_receiving
+from mmm.mysql.server.detach import attach, detach
 from mmm.mysql.server.follow import Followed, FollowRefusedError, follow
 from mmm.mysql.server.read_only import access, allow_writes, deny_writes
 from mmm.mysql.server.replica_status import ReplicaStatus, parse_status
@@ -31,8 +31,9 @@ from mmm.mysql.server.replication import (
 from mmm.mysql.server.transactions import look_at_transactions
 from mmm.mysql.session.connection import Connection, MysqlError
 from tests.servers import MARIADB, OTHERS, Server, Servers, kind
+from tests.unit.gate import DENIES, HELD, held_until
 from tests.unit.mariadb_trio import wait_until_received
-from tests.unit.trio import AGENT, MONITOR, REPLICATION, Trio, agent, insert, rows_of, source
+from tests.unit.trio import AGENT, MONITOR, REPLICATION, Trio, agent, cut_off, insert, rows_of, source
 
 pytestmark = pytest.mark.mysql
 
@@ -261,8 +262,8 @@ def test_what_a_killed_source_had_written_behind_the_place_that_its_replica_got_
             replicate(replica, origin, by_gtid=False)
         insert(one, "got")
         assert caught(two, one) is Caught.REACHED
+        cut_off(two)
         with agent(two) as there:
-            assert stop_receiving(there)
             assert detach(there) == ""
         place = status_of(two).executed
         with agent(one) as here:  # what it applied in its last moment it would apply again
@@ -333,8 +334,8 @@ def test_a_detached_replica_receives_nothing_more_also_after_a_restart_until_it_
 ) -> None:
     insert(trio.one, "before")
     assert caught(trio.slave, trio.one) is Caught.REACHED
+    cut_off(trio.slave)
     with agent(trio.slave) as slave:
-        assert stop_receiving(slave)
         insert(trio.one, "unseen")
         assert detach(slave) == detach(slave) == ""
     trio.slave.kill()
@@ -362,8 +363,8 @@ def test_what_was_received_and_is_not_applied_is_not_thrown_away(trio: Trio) -> 
         end = binlog_position(there).place
     wait_until(lambda: status_of(trio.slave).read.reaches(end))
     assert end != before
+    cut_off(trio.slave)
     with agent(trio.slave) as slave:
-        assert stop_receiving(slave)
         assert "is applied, and that would be thrown away" in detach(slave)
         assert not status_of(trio.slave).detached
         start_replica(slave)
@@ -456,15 +457,17 @@ def test_the_writer_waits_for_whoever_writes_and_ends_who_does_not(trio: Trio) -
 
     def finish() -> None:
         with writer.cursor() as cursor:
-            cursor.execute("INSERT INTO shop.orders (what) SELECT 'slow' FROM (SELECT SLEEP(0.4)) AS pause")
+            cursor.execute(f"INSERT INTO shop.orders (what) SELECT 'slow' FROM (SELECT {HELD}) AS pause")  # noqa: S608
             outcome.append("written")
 
     thread = threading.Thread(target=finish)
-    thread.start()
-    server.wait_for_rows("SELECT 1 FROM information_schema.processlist WHERE info LIKE 'INSERT%SLEEP%'")
-    with agent(server) as connection:
-        denied = deny_writes(connection, grace=10.0, keep=frozenset({AGENT.user, REPLICATION.user}))
-        allow_writes(connection)
+    with held_until(server, DENIES):
+        thread.start()
+        server.wait_for_rows("SELECT 1 FROM information_schema.processlist WHERE info LIKE 'INSERT%LOCK%'")
+        with agent(server) as connection:
+            kept = frozenset({AGENT.user, REPLICATION.user, "root"})
+            denied = deny_writes(connection, grace=LONG, keep=kept)
+            allow_writes(connection)
     thread.join()
     assert outcome == ["written"]
     assert denied.ended_writers == 0

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from mmm.config.model import Cluster
 from mmm.mysql.server.accounts import Account
+from mmm.mysql.server.detach import stop_receiving
 from mmm.mysql.session.connection import Address, Connection
 from tests.servers import Server
 
@@ -56,6 +57,14 @@ def insert(server: Server, *what: str) -> None:
 def agent(server: Server) -> Connection:
     """Return a connection as an agent's."""
     return server.connect(AGENT.user, AGENT.password)
+
+
+def cut_off(replica: Server) -> None:
+    """Have a replica receive nothing more; a busy machine may need more than the time of one attempt."""
+    stopped = False
+    while not stopped:
+        with agent(replica) as here:
+            stopped = stop_receiving(here)
 
 
 def source(server: Server) -> Address:
