@@ -88,7 +88,7 @@ def test_questions_are_answered_while_an_order_is_carried_out(host: Host) -> Non
     blocker = host.server.client()
     blocker.cursor().execute("LOCK TABLES test.t READ")
     host.peer.run("INSERT INTO test.t VALUES (1)")
-    with host.agent(sync_timeout="20") as agent:
+    with host.agent(sync_timeout="20", keep_users="root") as agent:
         replies: list[str] = []
         promote = threading.Thread(
             target=lambda: replies.append(agent.order("ONLINE", f"writer({WRITER})", "db1"))

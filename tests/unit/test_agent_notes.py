@@ -13,9 +13,9 @@ from tests.servers import Server
 def awaited(server: Server, found: tuple[Note, ...]) -> bool:
     deadline = time.monotonic() + 20
     with server.connect() as connection:
-        while notes.look(connection) != found and time.monotonic() < deadline:
+        while (seen := notes.look(connection)) != found and time.monotonic() < deadline:
             time.sleep(0.05)
-        return notes.look(connection) == found
+        return seen == found
 
 
 @pytest.mark.mysql

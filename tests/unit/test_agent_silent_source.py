@@ -21,7 +21,7 @@ from tests.unit.test_mysql_servers import build, caught
 from tests.unit.trio import AGENT, Trio, agent, insert, on_servers, rows_of
 from tests.unit.worlds import cluster
 
-LIMIT = 3.0
+LIMIT = 20.0
 """Seconds that replication may take to stop: fewer than slave_net_timeout."""
 
 

@@ -26,6 +26,7 @@ def test_a_master_is_attached_to_one_that_was_set_up_anew_from_it(trio: Trio, st
         insert(trio.two, "meanwhile")
         copy(trio.two, trio.one)
         insert(trio.two, "later")
+        catch_up(trio.one, trio.two)
         assert attach(two, one) == ""
         insert(trio.two, "attached")
         catch_up(trio.one, trio.two)
