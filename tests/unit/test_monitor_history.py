@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmm.clock import local_time
+from mmm.monitor.act import history_file
 from mmm.monitor.act.journal import Chronicle
 from mmm.monitor.decide.turn import Assigned, ModeEnded
 from mmm.monitor.report import answers, history
@@ -37,6 +38,12 @@ DEAD = Change("db1", State.ONLINE, State.HARD_OFFLINE, because("host_failed", "m
 
 
 TAKEN = Status("ONLINE", (WRITER,))
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a turn wait for the file however slow the disk is."""
+    monkeypatch.setattr(history_file, "PATIENCE", LIMIT)
 
 
 def moving() -> tuple[Ledger, World]:
@@ -130,6 +137,7 @@ def test_a_writer_that_is_lost_is_an_entry_at_once_and_readers_are_none() -> Non
     assert ledger.assigned(world(), Assigned(READER1, "db1", "db2"), None, now=1.0, at=1.0) is None
 
 
+@pytest.mark.usefixtures("patient")
 def test_history_survives_the_monitor_and_bad_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "status.history"
     Chronicle(path, CLOCK).turn(world(), [DEAD])
@@ -140,6 +148,7 @@ def test_history_survives_the_monitor_and_bad_lines(tmp_path: Path, caplog: pyte
     assert "db1: ONLINE -> HARD_OFFLINE (host_failed): mysql: refused" in caplog.text
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_history_that_cannot_be_written_is_said_once_and_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -202,6 +211,7 @@ def read_until(fifo: Path, said: str, caplog: pytest.LogCaptureFixture) -> str:
         os.close(reader)
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_history_that_is_no_file_is_not_read_and_replaced(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

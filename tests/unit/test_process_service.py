@@ -41,7 +41,10 @@ class Daemons:
 
     @property
     def angel(self) -> int:
-        return int(self.pid_path.read_text()) if self.pid_path.exists() else 0
+        """The pid of what runs, 0 where nothing does."""
+        with suppress(FileNotFoundError):
+            return int(self.pid_path.read_text())
+        return 0
 
     def event(self) -> int:
         ready, _, _ = select.select([self._events], [], [], LIMIT)
@@ -66,6 +69,11 @@ class Daemons:
         if pid in self._seen:
             ready, _, _ = select.select([self._seen[pid]], [], [], LIMIT)
             assert ready, f"process {pid} did not end in time"
+
+    def await_over(self) -> None:
+        """Wait for the end of what ends by itself: its pid file may be gone before anybody has read it."""
+        self.wait_logged(" INFO mmm_testd stopped")
+        self.await_end(self.angel)
 
     def log(self) -> str:
         return self.log_path.read_text()
@@ -273,10 +281,9 @@ def test_the_angel_can_be_ended_while_it_waits(daemons: Daemons) -> None:
 @pytest.mark.parametrize("behaviour", ["exit:1", "crash"])
 def test_too_many_failures_end_the_angel(daemons: Daemons, behaviour: str) -> None:
     daemons.start(behaviour, "delay=0.01", "failures=3")
-    angel = daemons.angel
     for _ in range(3):
         daemons.worker()
-    daemons.await_end(angel)
+    daemons.await_over()
     assert not daemons.pid_path.exists()
     assert " FATAL worker " in daemons.log()
     assert "3 failures within 300 s: giving up" in daemons.log()
@@ -284,7 +291,7 @@ def test_too_many_failures_end_the_angel(daemons: Daemons, behaviour: str) -> No
 
 def test_a_worker_that_is_done_ends_the_angel(daemons: Daemons) -> None:
     assert daemons.start("exit:0").returncode == 0
-    daemons.await_end(daemons.angel)
+    daemons.await_over()
     assert not daemons.pid_path.exists()
 
 
@@ -324,14 +331,14 @@ def test_a_worker_that_stays_without_its_angel_keeps_a_new_start_away(daemons: D
 
 def test_what_is_raised_is_logged_with_its_traceback(daemons: Daemons) -> None:
     daemons.start("raise", "delay=0.01", "failures=1")
-    daemons.await_end(daemons.angel)
+    daemons.await_over()
     assert " FATAL ended by an internal error\nTraceback" in daemons.log()
     assert "ValueError: wrong on purpose" in daemons.log()
 
 
 def test_what_is_printed_on_stderr_is_not_lost(daemons: Daemons) -> None:
     daemons.start("crash", "failures=1")
-    daemons.await_end(daemons.angel)
+    daemons.await_over()
     assert "Fatal Python error: Segmentation fault" in daemons.log()
     assert "worker was killed by SIGSEGV" in daemons.log()
 
@@ -404,6 +411,6 @@ def test_the_angel_acts_again_until_it_succeeds(daemons: Daemons) -> None:
 
 def test_the_angel_lets_a_worker_be_that_has_done_what_was_due(daemons: Daemons) -> None:
     daemons.start("due:settled")
-    daemons.await_end(daemons.angel)
+    daemons.await_over()
     assert (daemons.folder / "waited").exists()
     assert not (daemons.folder / "acted").exists()
