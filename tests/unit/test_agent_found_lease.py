@@ -17,7 +17,7 @@ from mmm.clock import clock
 from mmm.network.arp import Announcer
 from mmm.network.vips import Interface
 from tests.namespaces import addresses, cable, ip, own_network
-from tests.unit.agents import LIMIT, WRITER, Frames, Machine, at_work, conf
+from tests.unit.agents import LIMIT, READER, WRITER, Frames, Machine, at_work, conf
 
 pytestmark = pytest.mark.netns
 
@@ -57,6 +57,17 @@ async def test_a_vip_that_a_longer_lease_left_bound_is_cut_down_and_that_is_said
     assert "longer than vip_lease 20" in caplog.text
 
 
+async def said_by(monitor: asyncio.StreamReader) -> None:
+    """Wait until `ip monitor` is told of changes: one that was made before it asked for them it never says."""
+    saying = asyncio.create_task(monitor.readuntil(READER.encode()))
+    async with asyncio.timeout(LIMIT):
+        while not saying.done():
+            ip(f"addr add {READER}/32 dev {NEAR}")
+            ip(f"addr del {READER}/32 dev {NEAR}")
+            await asyncio.wait([saying], timeout=0.01)
+    await saying
+
+
 async def test_one_that_was_cut_down_is_gone_at_the_end_of_the_shorter_lease(
     interface: Interface, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,8 +75,10 @@ async def test_one_that_was_cut_down_is_gone_at_the_end_of_the_shorter_lease(
     interface.bind(WRITER, LONG)
     monitor = await asyncio.create_subprocess_exec("ip", "monitor", "address", stdout=asyncio.subprocess.PIPE)
     assert monitor.stdout is not None
+    await said_by(monitor.stdout)
     async with started(interface, tmp_path, 1.0), asyncio.timeout(LIMIT):
-        assert await monitor.stdout.readuntil(b"Deleted")
+        while WRITER.encode() not in (line := await monitor.stdout.readline()) or b"Deleted" not in line:
+            assert line
         assert interface.bound() == {}
     monitor.terminate()
     await monitor.wait()

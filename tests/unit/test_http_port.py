@@ -272,7 +272,7 @@ def test_over_tls_limits_hold_and_a_connection_may_stay(tmp_path: Path) -> None:
         assert await silent.read() == b""
         shut.close()
 
-    served(client, server_context(ours.issue("db1")), Limits(head=1024, clients=20, handshake=0.5))
+    served(client, server_context(ours.issue("db1")), Limits(head=1024, clients=20, handshake=3.0))
 
 
 @pytest.mark.netns

@@ -17,6 +17,8 @@ from mmm.monitor.world.world import World
 from tests.unit.worlds import NOW, with_agent, world
 
 LIMIT = 30.0
+MOMENT = 0.1
+"""Seconds in which a question would come that none may."""
 MINE = "t1.5"
 
 
@@ -37,6 +39,7 @@ class Heard:
         self.answers = list(answers)
         self.questions: list[bytes] = []
         self.answering: list[asyncio.Task[None]] = []
+        self.asked = asyncio.Event()
         self.told = asyncio.Event()
         self.posted: list[Event] = []
         self.checked: list[str] = []
@@ -54,23 +57,24 @@ class Heard:
         assert task is not None
         self.answering.append(task)
         self.questions.append(await reader.readline())
+        self.asked.set()
         if self.answers:
             writer.write(self.answers.pop(0))
         if not self.answers:
             await reader.read()
         writer.close()
 
-    async def watch(self, until: asyncio.Event | None) -> None:
-        """Have db1 watched until that has come; None: for a moment."""
+    async def watch(self, until: asyncio.Event | None, more: float = 0.0) -> None:
+        """Have db1 watched until that has come, if anything is to, and for some seconds more."""
         async with await asyncio.start_server(self.agent, "127.0.0.1", 0) as server:
             host = Host("db1", "127.0.0.1", "master", agent_port=server.sockets[0].getsockname()[1])
             watch = ServerWatch(Agents(), lambda: self.known, self.post, self.exited)
             task = asyncio.create_task(watch.run(host))
             try:
-                async with asyncio.timeout(LIMIT if until else 0.1):
-                    await (until or asyncio.Event()).wait()
-            except TimeoutError:
-                assert until is None
+                async with asyncio.timeout(LIMIT):
+                    if until is not None:
+                        await until.wait()
+                    await asyncio.sleep(more)
             finally:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
@@ -111,7 +115,7 @@ async def test_an_agent_that_cannot_watch_is_asked_again_and_that_is_said_once(
 
 async def test_an_agent_that_does_not_know_the_question_is_left_alone() -> None:
     seen = Heard(heard(MINE), b"ERROR: Invalid command 'WATCH'!|UP:100.00\n", b"")
-    await seen.watch(None)
+    await seen.watch(seen.asked, MOMENT)
     assert len(seen.questions) == 1
     assert seen.posted == []
 
@@ -123,7 +127,7 @@ async def test_an_agent_that_does_not_know_the_question_is_left_alone() -> None:
 )
 async def test_nothing_stays_open_at_an_agent_that_may_serve_one_client_only(known: World) -> None:
     seen = Heard(known, b"")
-    await seen.watch(None)
+    await seen.watch(None, MOMENT)
     assert seen.questions == []
 
 
@@ -132,19 +136,20 @@ async def test_a_server_that_does_not_answer_is_not_watched() -> None:
     host = known.hosts["db1"]
     failing = replace(host.checks["mysql"], error_since=NOW)
     seen = Heard(known.with_host("db1", replace(host, checks={**host.checks, "mysql": failing})), b"")
-    await seen.watch(None)
+    await seen.watch(None, MOMENT)
     assert seen.questions == []
 
 
 async def test_a_server_that_has_ended_is_watched_again_once_it_answers() -> None:
     ends = b"OK|EXITED:4711|T:t1.6|UP:100.00\n"
     seen = Heard(heard(MINE), ends, b"")
-    await seen.watch(None)
+    await seen.watch(seen.told, MOMENT)
     assert len(seen.questions) == 1
     host = seen.known.hosts["db1"]
     assert host.checks["mysql"].error_since is None
     seen.known = seen.known.with_host(
         "db1", replace(host, checks={**host.checks, "mysql": replace(host.checks["mysql"], exited=None)})
     )
-    await seen.watch(None)
+    seen.asked.clear()
+    await seen.watch(seen.asked, MOMENT)
     assert len(seen.questions) == 2

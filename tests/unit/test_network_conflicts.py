@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
+from mmm.network import arp
 from mmm.network.arp import AGAIN, Announcer
 from mmm.network.claims import claim
 from mmm.network.conflicts import Watch
@@ -65,9 +66,7 @@ def played(
         watch = Watch(NEAR, [vip], announcer, claimed)
         link = LinkWatch(NEAR, announcer.link_up)
         announcer.hold([vip])
-        for _ in range(
-            3 if ":" in vip else 6
-        ):  # those of the first second: the next would come a second later
+        for _ in range(3 if ":" in vip else 6):  # those of the first second: the next come in a minute
             await heard(sock, vip)
         await asyncio.sleep(AGAIN * 0.1)
         await scene(announcer, sock)
@@ -75,7 +74,9 @@ def played(
         watch.close()
         await announcer.close()
 
-    asyncio.run(run())
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(arp, "EARLY", (*arp.EARLY[:3], 60.0))
+        asyncio.run(run())
 
 
 def test_who_claims_our_vip_is_named_counted_and_answered(

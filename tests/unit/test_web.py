@@ -392,16 +392,15 @@ def test_where_others_reach_it_it_does_not_start_without_tls_and_a_password(tmp_
 
 
 async def test_who_sends_no_whole_request_or_does_not_take_the_answer_is_cut_off(monitor: Monitor) -> None:
-    async with served(monitor, request=0.3, answer=0.3) as session:
+    async with served(monitor, request=2.0, answer=1.0) as session:
         port = session._base_url.port
-        for sent in (b"", b"GET /api/status HTTP/1.1\r\nHost: local"):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(sent)
-            with contextlib.suppress(ConnectionResetError):
-                assert await reader.read() == b""
-            writer.close()
         async with session.get("/api/follow") as stream:
-            await asyncio.sleep(1.0)
+            for sent in (b"", b"GET /api/status HTTP/1.1\r\nHost: local"):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(sent)
+                with contextlib.suppress(ConnectionResetError):
+                    assert await reader.read() == b""
+                writer.close()
             monitor.goes_on(1)
             assert (await event(stream))["event"]["fields"]["host"] == "db1", "who follows stays"
         async with session.get("/health") as answer:
