@@ -70,7 +70,7 @@ def on(suite: str) -> str:
 
 
 def main(versions: list[str]) -> int:
-    """Print a line for each version; returns 1 where tests failed, or a version could not be had, else 0."""
+    """Print a line for each version; returns 1 where tests failed or could not be run, else 0."""
     failed = 0
     for version in versions or VERSIONS:
         try:
@@ -85,7 +85,7 @@ def main(versions: list[str]) -> int:
                     "NOT TESTED: not on this machine, not in Debian, not to be had by uv",
                     failed + 1,
                 )
-        except FailedError as error:
+        except (FailedError, TimeoutError, subprocess.SubprocessError) as error:
             result, failed = f"FAILED\n{error}", failed + 1
         print(f"Python {version}: {result}", flush=True)
     return int(failed > 0)
