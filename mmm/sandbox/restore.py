@@ -1,5 +1,10 @@
 """Brings a cluster back to how `up` left it, whatever was done to it: between two tests or two rehearsals."""
 
+import json
+from collections import Counter
+from itertools import permutations
+from typing import Any
+
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import data
 from mmm.sandbox.machines.addresses import bound_addresses
@@ -67,8 +72,34 @@ def _in_order(sandbox: Sandbox, limit: float) -> None:
 
 
 def _as_assigned(sandbox: Sandbox) -> bool:
-    """Tell whether no reader's VIP is on its way: one that leaves a host is still bound on exactly one."""
+    """Tell whether no VIP is on its way or about to be: one that leaves a host is still bound on exactly one."""
+    told = json.loads(sandbox.ask("json status"))
+    ips = [ip for role in told["roles"] for ip in role["ips"]]
+    if any(ip["waits_for"] or ip["confirmed"] != [ip["holder"]] for ip in ips):
+        return False
     vips = {vip.ip for vip in sandbox.layout.cluster.vips}
-    assigned = {(ip, name) for name, host in sandbox.show().items() for _, ip in host.roles}
     bound = {(ip, name) for name in sandbox.hosts for ip in vips & bound_addresses(sandbox.machine(name))}
-    return len(assigned) == len(vips) and bound == assigned
+    if len(ips) != len(vips) or bound != {(ip["ip"], ip["holder"]) for ip in ips}:
+        return False
+    return told["monitor"]["mode"] == "PASSIVE" or _is_level(told["roles"])
+
+
+def _is_level(roles: list[dict[str, Any]]) -> bool:
+    """Tell whether the monitor would move no VIP of a balanced role (rule 10.32), all hosts being ONLINE.
+
+    A host that has just come back gets its share only once its agent has confirmed that it is.
+    """
+    loads: Counter[str] = Counter()
+    for role in roles:
+        for ip in role["ips"]:
+            loads[ip["holder"]] += 1 if role["writer"] else 2
+
+    def moves(role: dict[str, Any]) -> bool:
+        held = Counter(ip["holder"] for ip in role["ips"])
+        hosts = [name for name in role["hosts"] if name not in role["excluded"]] or role["hosts"]
+        surpluses = (
+            (held[one] - held[other], loads[one] - loads[other]) for one, other in permutations(hosts, 2)
+        )
+        return any(surplus >= 2 or (surplus == 1 and load > 2) for surplus, load in surpluses)
+
+    return not any(moves(role) for role in roles if role["mode"] == "balanced")
