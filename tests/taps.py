@@ -6,7 +6,8 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -46,6 +47,7 @@ class _Tap:
     ) -> None:
         self._over.set()
         self._thread.join()
+        self.take(self._waiting())  # the thread may have ended before it read what came last
         self._stack.close()
 
     def _listen(self) -> None:
@@ -76,14 +78,15 @@ class Addresses(_Tap):
 
     def __init__(self, sandbox: Sandbox) -> None:
         super().__init__()
+        # First they listen: what changes while the addresses are looked up is not missed.
+        for name in sandbox.hosts:
+            self.sockets[addresses.listen(sandbox.machine(name))] = name
         self.moved: list[addresses.Moved] = []
         self._before: Mapping[str, frozenset[str]] = {
             ip: frozenset(sandbox.holders(ip))
             for ip in (sandbox.layout.writer_ip, *sandbox.layout.reader_ips)
         }
         self._there = {(host, ip) for ip, hosts in self._before.items() for host in hosts}
-        for name in sandbox.hosts:
-            self.sockets[addresses.listen(sandbox.machine(name))] = name
 
     def of(self, ip: str) -> list[addresses.Moved]:
         """Return what became of one address."""
@@ -100,16 +103,30 @@ class Addresses(_Tap):
         return found
 
     def take(self, messages: list[tuple[str, bytes]]) -> None:
-        """Note what the kernels say; of what comes at the same time removals are first.
-
-        That an address which is there gets a new lifetime is no move.
-        """
+        """Note what the kernels say. That an address which is there gets a new lifetime is no move."""
         news = [moved for host, data in messages for moved in addresses.moved(host, data)]
-        for moved in sorted(news, key=lambda moved: moved.bound):
+        for moved in removals_first(news):
             place = (moved.host, moved.ip)
             if moved.bound != (place in self._there):
                 self.moved.append(moved)
             (self._there.add if moved.bound else self._there.discard)(place)
+
+
+def removals_first(news: list[addresses.Moved]) -> Iterator[addresses.Moved]:
+    """Yield what came at about the same time: removals before additions of other hosts, each host's own as they came.
+
+    Which of two hosts was first is not known then.
+    """
+    waiting: dict[tuple[str, str], deque[addresses.Moved]] = {}
+    for moved in news:
+        waiting.setdefault((moved.host, moved.ip), deque()).append(moved)
+    while waiting:
+        first = min(
+            waiting, key=lambda place: (waiting[place][0].bound, all(each.bound for each in waiting[place]))
+        )
+        yield waiting[first].popleft()
+        if not waiting[first]:
+            del waiting[first]
 
 
 @dataclass(frozen=True, slots=True)
