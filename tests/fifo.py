@@ -1,8 +1,22 @@
-"""A log on a disk that hangs, as a fifo that is full and that nobody reads."""
+"""Files on a disk that hangs, as fifos that nobody reads; a log's is full."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
+
+
+def made_fifo(path: Path) -> bool:
+    """Make a fifo of a name that a file has now and then for a moment; tells whether that could be done now."""
+    with suppress(FileExistsError):
+        os.mkfifo(path)
+        return True
+    return False
+
+
+def put_in_place(fifo: Path, path: Path, aside: Path) -> None:
+    """Give a fifo the name of a file, which gets another one: at no moment is there none that a daemon would make."""
+    aside.hardlink_to(path)
+    fifo.replace(path)
 
 
 def full_fifo(path: Path) -> int:

@@ -10,6 +10,7 @@ from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, status_file
+from tests.fifo import made_fifo, put_in_place
 from tests.scenarios import LIMIT, PATIENCE, Log
 from tests.status import changes, status
 from tests.taps import Addresses
@@ -38,19 +39,19 @@ def test_a_failover_is_finished_by_a_monitor_that_is_started_later(sandbox: Sand
 
 def test_a_failover_waits_neither_for_the_status_file_nor_for_the_history(sandbox: Sandbox) -> None:
     log, file = Log(sandbox), status_file(sandbox)
-    history, aside = file.with_name(f"{file.name}.history"), file.with_name("aside")
+    history, aside, fifo = (file.with_name(name) for name in (f"{file.name}.history", "aside", "fifo"))
     hang = (file.with_name(f".{file.name}.new"), history)
     with Probe(sandbox, readers=False) as probe:
         probe.wait_writes(LIMIT)
-        history.replace(aside)
-        for fifo in hang:  # to open it is to wait for a reader
-            os.mkfifo(fifo)
+        os.mkfifo(fifo)  # to open it is to wait for a reader
+        put_in_place(fifo, history, aside)
+        sandbox.wait_until(lambda: made_fifo(hang[0]), LIMIT, "the status file is not being written")
         inject(sandbox, "kill-mysqld", "db1")
         outage = probe.wait_move(LIMIT)
         assert (outage.before, outage.after) == ("db1", "db2")
         log.wait("status file .* its disk hangs")
         log.wait("history .* its disk hangs")
-        readers = [os.open(fifo, os.O_RDONLY | os.O_NONBLOCK) for fifo in hang]
+        readers = [os.open(path, os.O_RDONLY | os.O_NONBLOCK) for path in hang]
         log.wait("history .*: its disk goes on")
         aside.replace(history)
         for reader in readers:

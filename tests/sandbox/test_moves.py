@@ -16,7 +16,7 @@ from mmm.sandbox.trouble.faults import inject
 from mmm.sandbox.witness.health import catch_up, host_facts, settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import status_file
-from tests.fifo import drained, full_fifo
+from tests.fifo import drained, full_fifo, made_fifo, put_in_place
 from tests.scenarios import ALL_ONLINE, LIMIT, PATIENCE, Log, move_under_way
 
 pytestmark = pytest.mark.sandbox
@@ -110,7 +110,8 @@ def test_a_move_is_given_up_while_the_monitors_disk_hangs_and_clients_go_on_writ
     hangs = file.with_name(f".{file.name}.new")
     with Probe(sandbox, readers=False, limit=PATIENCE) as probe:
         probe.wait_writes(LIMIT)
-        os.mkfifo(hangs)  # to open it is to wait for a reader
+        # To open it is to wait for a reader.
+        sandbox.wait_until(lambda: made_fifo(hangs), LIMIT, "the status file is not being written")
         try:
             status, answer = control(sandbox, "move_role", "writer", "db2")
             probe.wait_writes(2 * LIMIT, ROWS_IN_A_LEASE)
@@ -213,8 +214,9 @@ def wait_said(sandbox: Sandbox, descriptor: int, text: bytes) -> None:
 def hanging_log(sandbox: Sandbox, host: str) -> Iterator[int]:
     """Have the disk of the host's agent's log hang; gives a descriptor by which that ends."""
     path = sandbox.machine(host).log / "mmm_agentd.log"
-    kept = path.rename(path.with_suffix(".kept"))
-    descriptor = full_fifo(path)
+    kept, fifo = path.with_suffix(".kept"), path.with_suffix(".fifo")
+    descriptor = full_fifo(fifo)
+    put_in_place(fifo, path, kept)
     try:
         yield descriptor
     finally:
