@@ -34,6 +34,7 @@ SHORT_OUTAGE = [
 MORE_THAN_THE_NEXT = {"refuses_to_follow", "replication_good"}
 """Rules that a slave goes by which had got more from a killed writer than the host that took over."""
 
+_FAILED_AGAIN = ("AWAITING_RECOVERY", "HARD_OFFLINE", "failed_again")
 _HOW_IT_CAME_BACK = ("short_outage", "set_online")
 
 _CHANGE = re.compile(
@@ -130,6 +131,20 @@ def move_under_way(sandbox: Sandbox) -> Iterator[list[tuple[int, str]]]:
     mover.join()
 
 
+def dumps(sandbox: Sandbox, host: str, *replicas: str) -> list[int]:
+    """Return the sessions by which a host sends its binary log, to these replicas or to all."""
+    asked = "SELECT ID, HOST FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'"
+    ips = [sandbox.layout.hosts[name].ip for name in replicas or sandbox.hosts]
+    return [int(row["ID"]) for row in sandbox.sql(host, asked) if row["HOST"].rpartition(":")[0] in ips]
+
+
+def end_dumps(sandbox: Sandbox, host: str, *replicas: str) -> None:
+    """End these sessions: the replicas have to log in anew."""
+    for number in dumps(sandbox, host, *replicas):
+        with suppress(sql.SqlError):  # it has ended by itself
+            sandbox.sql(host, f"KILL {number}")
+
+
 @contextmanager
 def at_work(sandbox: Sandbox, host: str) -> Iterator[None]:
     """Give a host a session whose statement has been writing for a second; it is done when the block ends."""
@@ -221,10 +236,22 @@ def assert_was_away(log: Log, host: str) -> None:
     On a busy machine a server that has just started may fail once more.
     """
     story = log.story(host)
-    once_more = ("AWAITING_RECOVERY", "HARD_OFFLINE", "failed_again")
-    usual = {*SHORT_OUTAGE, once_more, *((*SHORT_OUTAGE[2][:2], rule) for rule in _HOW_IT_CAME_BACK)}
+    usual = {*SHORT_OUTAGE, _FAILED_AGAIN, *((*SHORT_OUTAGE[2][:2], rule) for rule in _HOW_IT_CAME_BACK)}
     back = story[:2] == SHORT_OUTAGE[:2] and set(story) <= usual and story[-1][1] == "ONLINE"
     assert back, story
+
+
+def without_relapses(story: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Return a story without what a busy machine may add: a server that has just started fails once more, and is back.
+
+    A relapse that it has not come back from stays in it.
+    """
+    kept: list[tuple[str, str, str]] = []
+    for change in story:
+        kept.append(change)
+        if kept[-2:] == [_FAILED_AGAIN, SHORT_OUTAGE[1]]:
+            del kept[-2:]
+    return kept
 
 
 def switch_off(sandbox: Sandbox, log: Log, host: str) -> None:

@@ -8,7 +8,7 @@ from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
-from tests.scenarios import LIMIT, Log, check_line, has_readers, wait_failed
+from tests.scenarios import LIMIT, Log, check_line, end_dumps, has_readers, wait_failed
 
 pytestmark = pytest.mark.sandbox
 
@@ -36,12 +36,13 @@ def let_in_with(sandbox: Sandbox, password: str) -> None:
 
 
 @pytest.fixture
-def locked_out(settled_sandbox: Sandbox) -> Iterator[Sandbox]:
-    """Give the cluster with a db3 that db1 does not let in, whatever the conf says."""
+def locked_out(settled_sandbox: Sandbox) -> Iterator[tuple[Sandbox, Log]]:
+    """Give the cluster with a db3 that db1 does not let in, whatever the conf says, and the log since before."""
+    log = Log(settled_sandbox)
     let_in_with(settled_sandbox, "other")
     try:
-        sql.execute(settled_sandbox.machine("db3"), ["STOP SLAVE", "START SLAVE"])
-        yield settled_sandbox
+        end_dumps(settled_sandbox, "db1", "db3")  # threads that are stopped would be a failure of their own
+        yield settled_sandbox, log
     finally:
         let_in_with(settled_sandbox, replication_password(settled_sandbox))
         settle(settled_sandbox)
@@ -51,8 +52,8 @@ def replication_password(sandbox: Sandbox) -> str:
     return sandbox.layout.agents["db3"].hosts["db3"].replication_password
 
 
-def test_a_replica_that_is_turned_away_fails_at_once(locked_out: Sandbox) -> None:
-    sandbox, log = locked_out, Log(locked_out)
+def test_a_replica_that_is_turned_away_fails_at_once(locked_out: tuple[Sandbox, Log]) -> None:
+    sandbox, log = locked_out
     log.wait("WARN db3: rep_threads begins to fail: ERROR: .*Access denied")
     change = log.wait_change("db3", "REPLICATION_FAIL")
     assert change.rule == "replication_failed"

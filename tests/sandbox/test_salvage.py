@@ -5,9 +5,8 @@ The last rows are kept from the others: the writer's replication account is lock
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
-import pymysql
 import pytest
 
 from mmm.sandbox.cluster import Sandbox
@@ -17,11 +16,10 @@ from mmm.sandbox.machines.servers import DATADIR
 from mmm.sandbox.trouble.faults import heal, inject, undo
 from mmm.sandbox.witness.health import catch_up, settle
 from tests.clusters import Kept, kept
-from tests.scenarios import LIMIT, LONG_LEASE, Log, lose_the_server, wait_back
+from tests.scenarios import LIMIT, LONG_LEASE, Log, dumps, end_dumps, lose_the_server, wait_back
 
 pytestmark = pytest.mark.sandbox
 
-DUMPS = "information_schema.processlist WHERE command LIKE 'Binlog Dump%'"
 UNLOGGED = "SET SESSION sql_log_bin=0"
 ROWS = [str(number) for number in range(1, 6)]
 
@@ -54,14 +52,8 @@ def notes(sandbox: Sandbox) -> Iterator[Sandbox]:
 def keep_to_itself(sandbox: Sandbox, host: str, *rows: str) -> None:
     """Have the host commit rows that nobody gets."""
     sql.execute(sandbox.machine(host), [UNLOGGED, "ALTER USER 'replication'@'%' ACCOUNT LOCK"])
-
-    def dumps() -> list[int]:
-        return [int(row["ID"]) for row in sandbox.sql(host, f"SELECT ID FROM {DUMPS}")]  # noqa: S608
-
-    for dump in dumps():
-        with suppress(pymysql.OperationalError):  # it has ended by itself
-            sandbox.sql(host, f"KILL {dump}")
-    sandbox.wait_until(lambda: not dumps(), LIMIT, f"{host} sends its log to nobody")
+    end_dumps(sandbox, host)
+    sandbox.wait_until(lambda: not dumps(sandbox, host), LIMIT, f"{host} sends its log to nobody")
     statements = [f"INSERT INTO sandbox.notes VALUES ({row}, 'kept')" for row in rows]  # noqa: S608
     sql.execute(sandbox.machine(host), statements)
 
