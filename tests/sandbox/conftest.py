@@ -103,9 +103,9 @@ def sandbox(shared: Kept) -> Sandbox:
 PATIENT = Conf(
     top={"vip_lease": LONG_LEASE},
     monitor={"flap_count": 0, "failover_block": 0, "peer_grace": 3},
-    checks={"rep_backlog": {"max_backlog": 2}, "rep_threads": {"connect_grace": 2}},
+    checks={"rep_backlog": {"max_backlog": 2}, "rep_threads": {"connect_grace": 10}},
 )
-"""Replicas may be 2 s behind, and may take 2 s to connect to their source; 3 s after a peer is ONLINE all is judged."""
+"""Replicas may be 2 s behind and take 10 s to connect to their source; 3 s after a peer is ONLINE all is judged."""
 
 
 @pytest.fixture(scope="module")
