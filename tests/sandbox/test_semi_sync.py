@@ -8,7 +8,7 @@ import pytest
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines import sql
 from mmm.sandbox.machines.conf import Conf, fast
-from mmm.sandbox.semi_sync import options
+from mmm.sandbox.semi_sync import only_masters_acknowledge, options
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
@@ -68,7 +68,7 @@ def test_a_killed_writer_takes_nothing_along_that_clients_were_told_of(masters: 
 
 @pytest.fixture(scope="module")
 def mysql() -> Iterator[Kept]:
-    """Give two MySQL masters whose commits wait 15 s for each other."""
+    """Give two MySQL masters whose commits wait for each other: for 15 s, where a test says nothing else."""
     conf = fast(Conf(slaves=0, monitor={"flap_count": 0, "failover_block": 0}))
     server = str(kind("mysql:9.7").binary)
     waits = {"rpl_semi_sync_source_timeout": 15000}
@@ -80,6 +80,8 @@ def mysql() -> Iterator[Kept]:
 def test_a_commit_that_waits_while_its_host_is_lost_is_not_overlooked(mysql: Kept) -> None:
     """It is in the binary log, from where a replica gets it, and among the server's GTIDs only when it has ended."""
     sandbox = mysql.healthy()
+    only_masters_acknowledge(sandbox, LIMIT)
+    sandbox.sql("db1", f"SET GLOBAL rpl_semi_sync_source_timeout={int(10 * LIMIT * 1000)}")
     sandbox.sql("db1", "CREATE TABLE sandbox.rows_of_clients (what VARCHAR(20))")
     settle(sandbox)
     log = Log(sandbox)
@@ -90,12 +92,15 @@ def test_a_commit_that_waits_while_its_host_is_lost_is_not_overlooked(mysql: Kep
             statement = f"INSERT INTO sandbox.rows_of_clients VALUES ('{what}')"  # noqa: S608
             return threads.submit(sql.query, sandbox.machine(host), statement, limit=LIMIT)
 
-        commit("db1", "old")  # its client is ended when the lease is over, its commit waits on
+        commit("db1", "old")  # its client is ended when the lease is over, its commit waits until it is told
         log.wait("db2: told ONLINE, .*writer.*, detached from the lost master: OK")
         newer = commit("db2", "new")
         heal(sandbox)
         log.wait("db1: HARD_OFFLINE -> AWAITING_RECOVERY")
+        # By now db1 was looked at, and its commit still waits.
+        log.wait("ERROR db1: its agent answered 'ERROR: deny writes: .* holds locks")
         assert sandbox.sql("db1", WAITING)[0]["waiting"] == 1
+        sandbox.sql("db1", "SET GLOBAL rpl_semi_sync_source_enabled=0")
         log.wait("ERROR db1: it has 1 transaction .* that db2 lacked")
         newer.result()
     rows = sandbox.sql("db2", "SELECT what FROM sandbox.rows_of_clients")
