@@ -255,4 +255,4 @@ def test_a_conf_that_is_wrong_is_said_with_file_and_line(tmp_path: Path) -> None
     for name, text in Conf().files().items():
         (tmp_path / name).write_text(text.replace("mode                    slave", "mode   slvae"))
     with pytest.raises(SandboxError, match=r"mmm_common\.conf:\d+: "):
-        up("wrong", conf=tmp_path)
+        up(f"wrong{os.getpid()}", conf=tmp_path)
