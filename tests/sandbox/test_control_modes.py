@@ -26,6 +26,7 @@ from tests.clusters import (
     restart,
     shown,
 )
+from tests.scenarios import move_writer
 from tests.taps import Addresses, Traffic
 
 pytestmark = pytest.mark.sandbox
@@ -276,9 +277,7 @@ def test_in_manual_mode_the_admin_moves_roles_off_a_dead_host(cluster: Sandbox) 
     roles = next(line for line in lines(cluster) if line.startswith("  db1("))
     assert f"writer({WRITER})" in roles
     assert cluster.writer() == "db1"
-    assert ok(cluster, "move_role", "writer", "db2").startswith(
-        "OK: Role 'writer' has been moved from 'db1' to 'db2'"
-    )
+    assert move_writer(cluster, "db2").startswith("OK: Role 'writer' has been moved from 'db1' to 'db2'")
     assert cluster.writer() == "db2"
     assert host_facts(cluster, "db2").writable
 
@@ -329,7 +328,7 @@ def test_a_preferred_role_is_moved_away_in_manual_mode_only_and_comes_home(clust
         done.stdout.startswith("ERROR: Role 'writer' is on its preferred host 'db1'"),
     ) == (1, True)
     ok(cluster, "set_manual")
-    ok(cluster, "move_role", "writer", "db2")
+    move_writer(cluster, "db2")
     away = "# Role writer has db1 configured as it's preferred host but is assigned to db2 at the moment."
     assert lines(cluster)[-1] == away
     ok(cluster, "set_active")

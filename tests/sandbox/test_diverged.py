@@ -16,6 +16,7 @@ from tests.scenarios import (
     Log,
     check_line,
     has_readers,
+    move_writer,
     replicates,
     switch_off,
     wait_failed,
@@ -146,7 +147,7 @@ def test_what_only_a_slave_has_got_of_a_lost_writer_is_not_lost(notes: Sandbox) 
 def test_a_slave_with_a_write_of_its_own_loses_its_roles_until_it_can_follow(notes: Sandbox) -> None:
     sandbox, log = notes, Log(notes)
     write(sandbox, "db3", "mine")
-    assert sandbox.ask("move_role writer db2", limit=LIMIT).startswith("OK")
+    move_writer(sandbox, "db2")
     change = log.wait_change("db3", "REPLICATION_FAIL")
     assert change.rule == "refuses_to_follow"
     assert "it has 1 transaction (0-3-" in change.sentence

@@ -10,7 +10,7 @@ from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from tests.clusters import monitor_away
-from tests.scenarios import LIMIT, Log, wait_failed
+from tests.scenarios import LIMIT, Log, move_writer, wait_failed
 from tests.status import status
 
 pytestmark = pytest.mark.sandbox
@@ -138,7 +138,7 @@ def test_history_tells_a_failover_with_cause_and_steps_and_survives_the_monitor(
 
 
 def test_a_change_by_the_admin_stands_in_the_history(sandbox: Sandbox) -> None:
-    assert sandbox.control("move_role", "writer", "db2").returncode == 0
+    move_writer(sandbox, "db2")
     settle(sandbox)
     assert any(
         f"writer({sandbox.layout.writer_ip}): db1 -> db2, " in line and "ordered by the admin" in line

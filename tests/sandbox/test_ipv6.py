@@ -9,7 +9,7 @@ from mmm.sandbox.machines.conf import Conf
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept
-from tests.scenarios import LIMIT, LONG_LEASE
+from tests.scenarios import LIMIT, LONG_LEASE, move_writer
 from tests.taps import Towards, mac_of
 
 pytestmark = pytest.mark.sandbox
@@ -48,7 +48,7 @@ def test_clients_of_an_ipv6_vip_follow_it_to_its_new_host(dual: Sandbox) -> None
     with Towards(dual, "client", WRITER) as towards, Probe(dual) as probe:
         probe.wait_writes(LIMIT, 100)
         assert set(towards.sent) == {old}
-        assert dual.ask("move_role writer db2").startswith("OK")
+        move_writer(dual, "db2")
         outage = probe.wait_move(LIMIT)
         probe.wait_writes(LIMIT, 100)
         assert new in dual.client.run(["ip", "-6", "neighbour", "show", WRITER]).stdout

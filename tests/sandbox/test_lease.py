@@ -15,7 +15,7 @@ from mmm.sandbox.trouble.paused import pause, wake
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, health, kept
-from tests.scenarios import LIMIT, PATIENCE, Log, Patient, refuses_writes, wait_back, writable
+from tests.scenarios import LIMIT, PATIENCE, Log, Patient, move_writer, refuses_writes, wait_back, writable
 from tests.taps import Addresses
 
 pytestmark = pytest.mark.sandbox
@@ -189,7 +189,7 @@ def test_an_agent_that_is_stopped_while_no_monitor_lives_leaves_its_vip_for_good
         settle(leased)
     assert addresses.of(leased.layout.writer_ip) == []
     assert probe.report.outages == ()
-    assert leased.control("move_role", "writer", "db2", limit=LIMIT).returncode == 0, "db2 is free again"
+    move_writer(leased, "db2")  # which is free again
 
 
 def lease_without_end(sandbox: Sandbox, host: str) -> bool:

@@ -11,7 +11,7 @@ from mmm.sandbox.machines.build import program
 from mmm.sandbox.machines.conf import Conf
 from mmm.sandbox.witness.health import settle
 from tests.clusters import Kept, kept, restart
-from tests.scenarios import LIMIT, writable
+from tests.scenarios import LIMIT, move_writer, writable
 from tests.taps import Addresses
 
 pytestmark = pytest.mark.sandbox
@@ -65,8 +65,7 @@ def test_a_host_that_needs_longer_than_the_lease_takes_the_role(
     sandbox = own_cluster.healthy()
     vip = sandbox.layout.writer_ip
     with slow(sandbox, "db2", tmp_path, seconds), Addresses(sandbox) as addresses:
-        moved = sandbox.control("move_role", "writer", "db2", limit=LIMIT)
-        assert moved.returncode == 0, moved.stdout
+        move_writer(sandbox, "db2")
         sandbox.wait_until(
             lambda: sandbox.holders(vip) == ("db2",) and writable(sandbox, "db2"), LIMIT, "db2 has the role"
         )

@@ -13,7 +13,7 @@ from mmm.sandbox.trouble.faults import inject
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept
-from tests.scenarios import LIMIT, LONG_LEASE, Log, come_back, lose_the_server
+from tests.scenarios import LIMIT, LONG_LEASE, Log, come_back, lose_the_server, move_writer
 from tests.servers import kind
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.mysql]
@@ -35,7 +35,7 @@ def other(own_cluster: Kept) -> Sandbox:
 def test_the_writer_moves_each_way_without_a_row_lost(other: Sandbox) -> None:
     with Probe(other) as probe:
         for number, target in enumerate(("db2", "db1"), 1):
-            assert other.ask(f"move_role writer {target}", limit=LIMIT).startswith("OK")
+            move_writer(other, target)
             assert probe.wait_move(LIMIT, number).after == target
             settle(other)
     assert (probe.report.missing, probe.report.doubled) == ((), ())

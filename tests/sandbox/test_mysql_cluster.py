@@ -11,7 +11,7 @@ from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept, restart
-from tests.scenarios import ALL_ONLINE, LIMIT, LONG_LEASE, Log, come_back, lose_the_server
+from tests.scenarios import ALL_ONLINE, LIMIT, LONG_LEASE, Log, come_back, lose_the_server, move_writer
 from tests.servers import kind
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.mysql]
@@ -39,12 +39,12 @@ def locks(sandbox: Sandbox) -> dict[str, tuple[int, int]]:
 def test_the_writer_moves_and_fails_over_without_a_row_lost(mysql: Sandbox) -> None:
     with Probe(mysql) as probe:
         assert locks(mysql) == {"db1": (0, 0), "db2": (1, 1), "db3": (1, 1)}
-        assert mysql.ask("move_role writer db2", limit=LIMIT).startswith("OK")
+        move_writer(mysql, "db2")
         assert probe.wait_move(LIMIT).after == "db2"
         settle(mysql)
         assert locks(mysql) == {"db1": (1, 1), "db2": (0, 0), "db3": (1, 1)}
         # All that was acknowledged is on the peer: nothing is written while the server dies.
-        assert mysql.ask("move_role writer db1", limit=LIMIT).startswith("OK")
+        move_writer(mysql, "db1")
         assert probe.wait_move(LIMIT, 2).after == "db1"
         settle(mysql)
     assert (probe.report.missing, probe.report.doubled) == ((), ())
@@ -79,7 +79,7 @@ NO_GTIDS = {"gtid_mode": "OFF", "enforce_gtid_consistency": "OFF"}
 
 @pytest.fixture(scope="module")
 def old_cluster() -> Iterator[Kept]:
-    conf = Conf(monitor={"flap_count": 0, "failover_block": 0})
+    conf = Conf(top={"vip_lease": LONG_LEASE}, monitor={"flap_count": 0, "failover_block": 0})
     with kept("places", conf, server=str(kind("mysql:9.7").binary), options=NO_GTIDS) as cluster:
         yield cluster
 

@@ -27,7 +27,7 @@ from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import catch_up, settle
 from mmm.tools.rejoin.journal import Step
 from tests.clusters import Kept, kept
-from tests.scenarios import LIMIT, Log
+from tests.scenarios import LIMIT, Log, move_writer
 
 pytestmark = pytest.mark.sandbox
 
@@ -110,9 +110,7 @@ def test_a_writer_that_was_cut_off_with_transactions_of_its_own_is_back_in_one_c
     assert "2 transactions" in summary
     assert "INSERT sandbox.notes 2" in summary
     assert "were not compared" not in summary
-    cluster.wait_until(
-        lambda: cluster.ask("move_role writer db1", limit=LIMIT).startswith("OK"), LIMIT, "db1 is moved to"
-    )
+    move_writer(cluster, "db1")
     cluster.wait_until(lambda: cluster.writer() == "db1", LIMIT, "db1 is the writer")
     write(cluster, "db1", "newest")
     catch_up(cluster)
@@ -289,7 +287,7 @@ def test_a_host_is_whole_whose_donor_became_the_writer_amid_its_copy(
     assert cluster.control("set_offline", "db3").stdout.startswith("OK")
     with held(cluster, "db2", "db3", tmp_path / "out", "--from", "db2") as tool:
         write(cluster, "db1", "both")
-        assert cluster.control("move_role", "writer", "db2").stdout.startswith("OK")
+        move_writer(cluster, "db2")
         write(cluster, "db2", "newer")
     assert tool.wait(LIMIT) == 0, (tmp_path / "out").read_text()
     cluster.bring_online(force=False)

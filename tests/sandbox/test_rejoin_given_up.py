@@ -77,8 +77,10 @@ def test_a_rebuild_is_given_up_when_the_only_writer_is_dead_and_nothing_is_promo
         LIMIT,
         "db1 is set online",
     )
-    if cluster.writer() != "db1":
-        cluster.ask("move_role --force writer db1", limit=LIMIT)
+    force = "move_role --force writer db1"
+    cluster.wait_until(
+        lambda: cluster.writer() == "db1" or cluster.ask(force, limit=LIMIT).startswith("OK"), LIMIT, force
+    )
     cluster.wait_until(lambda: cluster.writer() == "db1", LIMIT, "db1 is the writer by force alone")
     assert not log.lines("has_everything")
     heal(cluster)

@@ -12,6 +12,7 @@ import pytest
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.main import main
 from mmm.sandbox.trouble.faults import FAULTS
+from tests.scenarios import move_writer
 
 pytestmark = pytest.mark.sandbox
 
@@ -116,7 +117,7 @@ def test_logs_are_one_stream_with_the_machine_in_front(sandbox: Sandbox) -> None
 
 
 def test_logs_of_one_machine_since_a_moment(sandbox: Sandbox) -> None:
-    assert sandbox.ask("move_role writer db2").startswith("OK")
+    move_writer(sandbox, "db2")
     lines = run("--name", sandbox.name, "logs", "db2", "--since", "3600").stdout.splitlines()
     assert lines
     assert {line.split()[0] for line in lines} == {"db2"}
@@ -139,7 +140,7 @@ def test_the_probe_ends_with_a_signal_and_says_what_it_saw(sandbox: Sandbox) -> 
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as probe:
         assert probe.stdout is not None
         assert probe.stdout.readline().startswith("writing to 10.77.0.80")
-        sandbox.control("move_role", "writer", "db2")
+        move_writer(sandbox, "db2")
         told = iter(probe.stdout.readline, "")
         assert any("writes again after" in line and "db1 -> db2" in line for line in told)
         probe.send_signal(signal.SIGINT)

@@ -20,7 +20,7 @@ from mmm.sandbox.restore import restore
 from mmm.sandbox.up import down, up
 from mmm.sandbox.witness.logs import moment
 from mmm.sandbox.witness.probe_run import Probe
-from tests.scenarios import LIMIT
+from tests.scenarios import LIMIT, move_writer
 
 COMMON_1X = """\
 # Written for MMM 1.2
@@ -244,7 +244,7 @@ def test_a_1x_conf_is_rebuilt_as_it_is(old_conf: Sandbox, tmp_path: Path) -> Non
     assert old_conf.sql("lb_one", "SELECT @@port AS port") == [{"port": 3307}]
     with Probe(old_conf, readers=False) as probe:
         probe.wait_writes(LIMIT)
-        assert old_conf.control("move_role", "writer", "lb_two").returncode == 0
+        move_writer(old_conf, "lb_two")
         outage = probe.wait_move(LIMIT)
     assert (outage.before, outage.after) == ("lb_one", "lb_two")
     assert probe.report.missing == probe.report.doubled == ()

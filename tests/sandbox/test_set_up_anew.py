@@ -16,7 +16,7 @@ from mmm.sandbox.machines.servers import DATADIR, TMPDIR
 from mmm.sandbox.rejoin import rejoin
 from mmm.sandbox.trouble.faults import server_process
 from mmm.sandbox.witness.health import catch_up, settle
-from tests.scenarios import ALL_ONLINE, LIMIT, Log, replicates, wait_failed
+from tests.scenarios import ALL_ONLINE, LIMIT, Log, move_writer, replicates, wait_failed
 
 pytestmark = pytest.mark.sandbox
 
@@ -76,7 +76,7 @@ def move(sandbox: Sandbox, host: str) -> None:
     sandbox.wait_until(
         lambda: "ERROR" not in sandbox.ask("checks"), LIMIT, "the monitor finds every check good"
     )
-    assert sandbox.ask(f"move_role writer {host}", limit=LIMIT).startswith("OK")
+    move_writer(sandbox, host)
     sandbox.wait_until(lambda: sandbox.writer() == host, LIMIT, f"{host} is the writer")
     settle(sandbox)  # the slave follows it, and nobody the host that is set up anew
 

@@ -20,7 +20,7 @@ from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from tests.authority import Authority
 from tests.clusters import LIMIT, Kept, kept, monitor_log, shown
-from tests.scenarios import LONG_LEASE, Log, wait_back, watched
+from tests.scenarios import LONG_LEASE, Log, move_writer, wait_back, watched
 
 pytestmark = pytest.mark.sandbox
 
@@ -113,7 +113,7 @@ def refused(sandbox: Sandbox, target: tuple[str, int, bytes], context: ssl.SSLCo
 def test_everything_works_as_without(secured: Secured) -> None:
     sandbox = secured.healthy()
     assert sandbox.control("show").stdout == shown(sandbox)
-    assert sandbox.control("move_role", "writer", "db2").returncode == 0
+    move_writer(sandbox, "db2")
     assert sandbox.writer() == "db2"
     settle(sandbox)
     inject(sandbox, "kill-mysqld", "db2")

@@ -10,12 +10,13 @@ import pytest
 from mmm.monitor.act.agents import ORDER_TIMEOUT
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.machines.conf import Conf
+from mmm.sandbox.machines.machine import NotInTimeError
 from mmm.sandbox.proxy import start_proxy, with_health
 from mmm.sandbox.trouble.faults import daemon_processes, heal, inject
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, health, kept, needs_haproxy
-from tests.scenarios import LIMIT, Log, refuses_writes, wait_back, writable, writes_to
+from tests.scenarios import LIMIT, Log, move_writer, refuses_writes, wait_back, writable, writes_to
 from tests.written import writers
 
 pytestmark = pytest.mark.sandbox
@@ -52,7 +53,7 @@ def test_writes_follow_the_role_and_reach_nobody_else(asked: Sandbox) -> None:
     probe.start()
     try:
         probe.wait_writes(LIMIT)
-        assert asked.control("move_role", "writer", "db2").returncode == 0
+        move_writer(asked, "db2")
         writes_to(probe, "db2")
         inject(asked, "kill-mysqld", "db2")
         writes_to(probe, "db1")
@@ -110,6 +111,8 @@ def test_load_balancers_are_told_the_same_while_a_conf_is_taken(asked: Sandbox) 
         over.set()
         asking.join()
         file.write_text(before)
+    if log.lines(r"the lease of writer.* is over"):
+        raise NotInTimeError(f"its lease of 2 s was not renewed in time: {set(told)}")
     assert set(told) == {"held"}
 
 

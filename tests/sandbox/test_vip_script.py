@@ -10,7 +10,7 @@ from mmm.sandbox.machines.vip_script import HANGS, write_program
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept
-from tests.scenarios import LIMIT, Log, writable, writes_to
+from tests.scenarios import LIMIT, Log, move_writer, writable, writes_to
 from tests.written import writers
 
 pytestmark = pytest.mark.sandbox
@@ -37,7 +37,7 @@ def test_the_program_has_the_address_follow_the_role_also_where_it_hangs(own_clu
     probe.start()
     try:
         probe.wait_writes(LIMIT)
-        assert sandbox.control("move_role", "writer", "db2").returncode == 0
+        move_writer(sandbox, "db2")
         writes_to(probe, "db2")
         db2.run(["touch", HANGS])
         inject(sandbox, "cut", "db2")
