@@ -100,7 +100,8 @@ def both(sandbox: Sandbox) -> Iterator[Sandbox]:
         sandbox.monitor.run([program("mmm_mond"), "@C2"])
         sandbox.wait_until(lambda: control(sandbox, "ping")[0] == 0, LIMIT, "the second monitor answers")
         for host in HOSTS:
-            assert control(sandbox, "set_online", host)[0] == 0
+            online = f"set_online {host}"
+            sandbox.wait_until(lambda: control(sandbox, *online.split())[0] == 0, LIMIT, online)  # noqa: B023
         wait_healthy(sandbox)
         yield sandbox
     finally:

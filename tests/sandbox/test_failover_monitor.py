@@ -2,6 +2,7 @@
 
 import json
 import os
+from typing import Any
 
 import pytest
 
@@ -87,10 +88,24 @@ def failover(sandbox: Sandbox, moment: str, *, angel: bool) -> None:
     assert addresses.together(vip) == []
     assert probe.report.writer == "db2"
     assert probe.report.doubled == ()
-    told = changes(sandbox, begun)
+    told, past = since(sandbox, begun)
     assert [line["kind"] for line in told] == len(told) * ["change"], "who follows misses nothing"
-    past = json.loads(sandbox.ask(f"json history {len(told)}"))["history"]
     assert [line["text"] for line in told] == [entry["text"] for entry in past]
+
+
+def since(sandbox: Sandbox, begun: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return what is told a follower from a position on, and as much of the history, as of one moment."""
+    told: list[dict[str, Any]] = []
+    past: list[dict[str, Any]] = []
+
+    def nothing_came_between() -> bool:
+        position = status(sandbox.ask("status"))["position"]
+        told[:] = changes(sandbox, begun)
+        past[:] = json.loads(sandbox.ask(f"json history {len(told)}"))["history"]
+        return bool(status(sandbox.ask("status"))["position"] == position)
+
+    sandbox.wait_until(nothing_came_between, LIMIT, "nothing happens while both are asked for")
+    return told, past
 
 
 def test_a_monitor_that_restarts_in_peace_changes_nothing(calm: Kept) -> None:
