@@ -19,6 +19,7 @@ from tests.scenarios import (
     Log,
     assert_was_away,
     has_readers,
+    move_writer,
     reader_holders,
     wait_back,
     wait_failed,
@@ -139,11 +140,10 @@ def test_ten_planned_moves_under_load_lose_nothing(sandbox: Sandbox) -> None:
     vip = sandbox.layout.writer_ip
     log = Log(sandbox)
     with Addresses(sandbox) as addresses, Probe(sandbox, limit=PATIENCE) as probe:
-        for target in targets:
-            answer = sandbox.ask(f"move_role writer {target}", limit=LIMIT)
-            assert answer.startswith(
-                f"OK: Role 'writer' has been moved from '{sandbox.layout.hosts[target].peer}'"
-            )
+        for number, target in enumerate(targets, 1):
+            moved = f"OK: Role 'writer' has been moved from '{sandbox.layout.hosts[target].peer}'"
+            assert move_writer(sandbox, target).startswith(moved)
+            probe.wait_move(LIMIT, number)
             probe.wait_writes(LIMIT)
         settle(sandbox)
     report = probe.report
