@@ -173,6 +173,10 @@ class Trial:
         argv = [build.program("mmm_rejoin"), *self.cell.options]
         return self.machine.run(argv, limit=LIMIT, check=False)
 
+    def give_up(self) -> None:
+        """Have the job given up, so that the next cell finds none."""
+        self.machine.run([build.program("mmm_rejoin"), "--abort"], limit=LIMIT, check=False)
+
 
 def _kill_tool(at: Trial) -> None:
     at.send(signal.SIGKILL)
@@ -286,6 +290,9 @@ def run(sandbox: Sandbox, cell: Cell) -> Came:
     bad = [] if trial.wait(LIMIT) else [f"the tool has not ended within {LIMIT:g} s"]
     runs, more = _to_the_end(trial)
     bad += more
+    if more:
+        trial.give_up()
+        return Came(cell, time.monotonic() - began, runs, "; ".join(bad))
     if sandbox.writer() != writer:
         bad.append(f"{writer} is not the writer any more")
     if cell.in_place:

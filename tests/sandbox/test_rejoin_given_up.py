@@ -1,6 +1,7 @@
 """All masters are lost while one of them is rebuilt: the job can be given up, and the admin has the say."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ from mmm.sandbox.machines.conf import Conf
 from mmm.sandbox.machines.data import TICK_TABLE
 from mmm.sandbox.machines.machine import SandboxError
 from mmm.sandbox.machines.processes import Process
-from mmm.sandbox.rejoin import diverge, knows_writer, rejoin
+from mmm.sandbox.rejoin import diverge, is_out_of_use, knows_writer, rejoin
+from mmm.sandbox.restore import make_equal
 from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import catch_up, settle
 from mmm.tools.rejoin.journal import Step
@@ -87,3 +89,24 @@ def test_a_rebuild_is_given_up_when_the_only_writer_is_dead_and_nothing_is_promo
     cluster.bring_online(limit=LIMIT)
     settle(cluster)
     catch_up(cluster)
+
+
+def test_a_job_whose_host_was_put_right_otherwise_is_taken_back_and_keeps_nobody_out(
+    cluster: Sandbox, tmp_path: Path
+) -> None:
+    """set_online said to run mmm_rejoin, and that to order set_online."""
+    diverge(cluster, "db3", 2)
+    assert cluster.ask("set_offline db3").startswith("OK")
+    cluster.wait_until(lambda: is_out_of_use(cluster, "db3"), LIMIT, "db3 is out of use")
+    end_before(cluster, "db3", Step.FREEZE, tmp_path / "out")
+    make_equal(cluster)  # as an admin may do by hand, who knows of no job
+    jobs = cluster.machine("db3").path("/var/lib/mysql-mmm/jobs")
+    assert cluster.ask("set_online db3").startswith("ERROR: Host 'db3' was being rebuilt")
+    with pytest.raises(SandboxError, match="db3 has nothing that db1 lacks"):
+        rejoin(cluster, "db3", "--dry-run")
+    assert list(jobs.glob("*.json"))
+    assert re.search("job .* is taken back: db3 has nothing that db1 lacks", rejoin(cluster, "db3"))
+    assert not list(jobs.glob("*.json"))
+    cluster.wait_until(lambda: cluster.ask("set_online db3").startswith("OK"), LIMIT, "db3 may be online")
+    cluster.wait_states(LIMIT, db3="ONLINE")
+    settle(cluster)

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from mmm.config.model import Host
 from mmm.tools.rejoin import checks
-from mmm.tools.rejoin.checks import Refusal
+from mmm.tools.rejoin.checks import NOTHING_TO_DO, Refusal
 from mmm.tools.rejoin.look import Look
 
 
@@ -16,7 +16,7 @@ class CloneMode(StrEnum):
     SLAVE_SLAVE = "slave-slave"
 
 
-_NOT_FOR_NEW_HOSTS = frozenset({"nothing_to_do", "no_gtids"})
+_NOT_FOR_NEW_HOSTS = frozenset({NOTHING_TO_DO, "no_gtids"})
 
 
 def mode_of(donor: Host, here: Host) -> CloneMode | None:

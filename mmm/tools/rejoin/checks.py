@@ -10,6 +10,8 @@ from mmm.gtid.transactions import Executed, Surplus, surplus
 from mmm.tools.rejoin.look import Look, ServerLook, Silent
 
 ONLINE = "ONLINE"
+NOTHING_TO_DO = "nothing_to_do"
+"""The code of the refusal that says that the host is fine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def _of_the_server(look: Look) -> Iterator[Refusal]:
     elif server.executed is None or master.executed is None:
         yield Refusal("no_gtids", about)
     elif not own(look) and server.follows:
-        yield Refusal("nothing_to_do", about)
+        yield Refusal(NOTHING_TO_DO, about)
 
 
 def _replicas(look: Look, server: ServerLook) -> list[str]:

@@ -15,7 +15,7 @@ from mmm.process.version import Version
 from mmm.tools.program import LOG, command_line, end_as_by_interrupt, give_up, log_to, names, say, tell
 from mmm.tools.provider.table import rewinds
 from mmm.tools.rejoin import checks, job
-from mmm.tools.rejoin.checks import Refusal, donor, refusals
+from mmm.tools.rejoin.checks import NOTHING_TO_DO, Refusal, donor, refusals
 from mmm.tools.rejoin.copying import Copying
 from mmm.tools.rejoin.expiry import plan as plan_expiry
 from mmm.tools.rejoin.expiry import put_aside, remove
@@ -25,6 +25,7 @@ from mmm.tools.rejoin.journal_file import JobFolder
 from mmm.tools.rejoin.look import Look
 from mmm.tools.rejoin.plan import how, left, plan
 from mmm.tools.rejoin.run import Ended, Status, leave, run, take_back
+from mmm.tools.rejoin.texts import sentence
 from mmm.wire.job import Kind
 from mmm.wire.rejoin import CLONE, METHODS, REWIND
 
@@ -93,6 +94,8 @@ def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Ans
         raise CannotError(Status.REFUSED, text, codes=("other_job",))
     if arguments.abort:
         return _abort(place, answer)
+    if opened and not arguments.dry_run and _is_needless(look, opened):
+        return _needless(place, opened, answer)
     if arguments.resume and opened is None:
         raise CannotError(Status.REFUSED, "there is no job to go on with", codes=("no_job",))
     journal = _gone_on_with(look, opened, arguments) if opened else _new(place, arguments)
@@ -167,13 +170,33 @@ def _abort(place: Place, answer: Answer) -> int:
     )
 
 
+def _is_needless(look: Look, opened: Journal) -> bool:
+    """Tell whether the host has come back otherwise since the job was broken off, which had changed nothing yet."""
+    return not _has_changed(opened.again()) and [each.code for each in refusals(look)] == [NOTHING_TO_DO]
+
+
+def _needless(place: Place, opened: Journal, answer: Answer) -> int:
+    """End a job that would be in the way of all that its host is to do, and never gone on with."""
+    (found,) = refusals(place.look)
+    line = f"job {opened.job} is taken back: {sentence(found)}"
+    steps = job.steps_of(place, opened, _copying(place), lose=False)
+    answer.give([line], begun=True)
+    say(line)
+    done = take_back(steps, place.folder, opened, say) is Status.TAKEN_BACK
+    return Status.DONE if done else Status.HALF_DONE
+
+
+def _has_changed(journal: Journal) -> bool:
+    """Tell whether the host's data are not as they were, or not all there."""
+    return journal.swapped or journal.swapping or journal.rewound or journal.tainted or journal.emptied
+
+
 def _gone_on_with(look: Look, opened: Journal, arguments: _Arguments) -> Journal:
     """Return the job as it is gone on with; the active master may be another one by now."""
     journal, method = opened.again(), arguments.method
     if method == CLONE and not (journal.swapped or journal.swapping):
         journal = journal.by_copy(clean=not journal.rewound)
-    changed = journal.swapped or journal.swapping or journal.rewound or journal.tainted or journal.emptied
-    job.refuse(checks.of_the_host(look) if changed else refusals(look))
+    job.refuse(checks.of_the_host(look) if _has_changed(journal) else refusals(look))
     if method == REWIND and journal.way == CLONE:
         text = f"job {journal.job} is past a rewind, and goes on with a copy: leave --method out"
         raise CannotError(Status.REFUSED, text, codes=("past_rewind",))

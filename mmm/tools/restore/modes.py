@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 from mmm.tools.rejoin import checks
-from mmm.tools.rejoin.checks import Refusal
+from mmm.tools.rejoin.checks import NOTHING_TO_DO, Refusal
 from mmm.tools.rejoin.look import Look, ServerLook
 
 
@@ -28,13 +28,12 @@ class Mode(StrEnum):
 
 
 _WITHOUT_MASTER = "no_active_master"
-_HAS_ALL = "nothing_to_do"
 
 
 def refusals(look: Look, mode: Mode) -> tuple[Refusal, ...]:
     """Return what speaks against a restore over this host's data; the active master's are never touched."""
     if mode.follows:
-        return tuple(each for each in checks.refusals(look) if each.code != _HAS_ALL)
+        return tuple(each for each in checks.refusals(look) if each.code != NOTHING_TO_DO)
     found = tuple(each for each in checks.of_the_host(look) if each.code != _WITHOUT_MASTER)
     return found or tuple(_of_the_server(look))
 
