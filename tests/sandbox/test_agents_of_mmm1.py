@@ -17,7 +17,7 @@ from mmm.sandbox.trouble.faults import daemon_processes, heal, inject
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.sandbox.test_conf_dialects import cluster as of_files
-from tests.scenarios import LIMIT, PATIENCE, Log, writable
+from tests.scenarios import LIMIT, PATIENCE, Log, move_writer, writable
 from tests.taps import Addresses
 
 pytestmark = pytest.mark.sandbox
@@ -161,8 +161,7 @@ def test_a_monitor_with_a_conf_of_2x_gives_roles_to_such_agents(tmp_path: Path) 
         assert "differ" not in sandbox.ask("show")
         first, other = "db1", "db2"
         assert WRITER not in kept(sandbox, other)
-        moved = sandbox.control("move_role", "writer", other)
-        assert moved.stdout.startswith("OK"), moved.stdout
+        move_writer(sandbox, other)
         sandbox.wait_until(lambda: sandbox.writer() == other, LIMIT, f"{other} has the writer role")
         settle(sandbox)
         assert f"writer({WRITER})" in kept(sandbox, other)

@@ -17,7 +17,7 @@ from mmm.sandbox.witness.health import catch_up, host_facts, settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import status_file
 from tests.fifo import drained, full_fifo, made_fifo, put_in_place
-from tests.scenarios import ALL_ONLINE, LIMIT, PATIENCE, Log, move_under_way
+from tests.scenarios import ALL_ONLINE, LIMIT, PATIENCE, Log, move_under_way, move_writer
 
 pytestmark = pytest.mark.sandbox
 
@@ -186,13 +186,13 @@ def test_a_dry_run_names_who_is_idle_in_a_transaction_and_who_waits_for_it(sandb
 def test_a_move_ends_right_though_the_agents_log_hangs(sandbox: Sandbox, hosts: tuple[str, ...]) -> None:
     with ExitStack() as logs:
         hung = [logs.enter_context(hanging_log(sandbox, host)) for host in hosts]
-        status, answer = control(sandbox, "move_role", "writer", "db2")
-        assert (status, sandbox.writer()) == (0, "db2"), answer
+        move_writer(sandbox, "db2")
+        assert sandbox.writer() == "db2"
         assert not host_facts(sandbox, "db1").writable
         assert host_facts(sandbox, "db2").writable
         assert sandbox.holders(sandbox.layout.writer_ip) == ("db2",)
         assert sandbox.states() == ALL_ONLINE
-        assert control(sandbox, "move_role", "writer", "db1")[0] == 0
+        move_writer(sandbox, "db1")
         assert (host_facts(sandbox, "db1").writable, host_facts(sandbox, "db2").writable) == (True, False)
         for descriptor in hung:
             wait_said(sandbox, descriptor, b"deny writes")

@@ -13,7 +13,7 @@ from mmm.sandbox.trouble.faults import heal, inject
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
 from tests.clusters import Kept, kept
-from tests.scenarios import LIMIT, LONG_LEASE, Log, check_line, wait_back
+from tests.scenarios import LIMIT, LONG_LEASE, Log, check_line, move_writer, wait_back
 from tests.servers import kind
 
 pytestmark = pytest.mark.sandbox
@@ -43,7 +43,7 @@ def test_the_roles_of_semi_sync_follow_the_writer(masters: Kept) -> None:
     with Probe(sandbox) as probe:
         for source, replica in (("db1", "db2"), ("db2", "db1"), ("db1", "db2")):
             if sandbox.writer() != source:
-                assert sandbox.ask(f"move_role writer {source}", limit=LIMIT).startswith("OK")
+                move_writer(sandbox, source)
             wait_roles(sandbox, source, replica)
             probe.wait_writes(LIMIT)
     assert (probe.report.missing, probe.report.doubled) == ((), ())

@@ -28,7 +28,7 @@ from tests.clusters import (
     shown,
     status_file,
 )
-from tests.scenarios import PATIENCE
+from tests.scenarios import PATIENCE, move_writer
 
 pytestmark = pytest.mark.sandbox
 
@@ -52,22 +52,17 @@ def undisturbed(sandbox: Sandbox) -> Iterator[None]:
     assert shown(sandbox) == before
 
 
-def set_writer(sandbox: Sandbox, host: str) -> None:
-    done = sandbox.control("move_role", "writer", host, limit=60)
-    assert done.returncode == 0, done.stdout
-
-
 # --- nothing has changed meanwhile
 
 
 def test_a_restart_is_not_noticed_by_clients(sandbox: Sandbox) -> None:
-    set_writer(sandbox, "db2")  # so that conf order alone would choose otherwise
+    move_writer(sandbox, "db2")  # so that conf order alone would choose otherwise
     with undisturbed(sandbox):
         restart(sandbox, "monitor", "mmm_mond")
 
 
 def test_a_killed_monitor_goes_on_where_it_was(sandbox: Sandbox) -> None:
-    set_writer(sandbox, "db2")
+    move_writer(sandbox, "db2")
     angel, worker = pids(sandbox, "monitor", "mmm_mond")
     with undisturbed(sandbox):
         inject(sandbox, "kill-monitor")
@@ -78,13 +73,13 @@ def test_a_killed_monitor_goes_on_where_it_was(sandbox: Sandbox) -> None:
 
 
 def test_without_the_status_file_the_agents_know(sandbox: Sandbox) -> None:
-    set_writer(sandbox, "db2")
+    move_writer(sandbox, "db2")
     with undisturbed(sandbox), monitor_away(sandbox):
         status_file(sandbox).unlink()
 
 
 def test_restarted_agents_are_made_up_for_by_the_status_file(sandbox: Sandbox) -> None:
-    set_writer(sandbox, "db2")
+    move_writer(sandbox, "db2")
     with undisturbed(sandbox), monitor_away(sandbox):
         for host in sandbox.hosts:
             restart(sandbox, host, "mmm_agentd")
@@ -98,7 +93,7 @@ def test_restarted_agents_are_made_up_for_by_the_status_file(sandbox: Sandbox) -
 
 
 def test_when_file_and_agents_have_forgotten_everything_what_is_bound_counts(sandbox: Sandbox) -> None:
-    set_writer(sandbox, "db2")
+    move_writer(sandbox, "db2")
     with undisturbed(sandbox), monitor_away(sandbox):
         status_file(sandbox).unlink()
         for host in sandbox.hosts:

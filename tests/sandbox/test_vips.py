@@ -8,7 +8,7 @@ from mmm.network.frames import announcement
 from mmm.sandbox.cluster import Sandbox
 from mmm.sandbox.witness.health import host_facts, settle
 from mmm.sandbox.witness.probe_run import Probe
-from tests.scenarios import LIMIT, PATIENCE, Log
+from tests.scenarios import LIMIT, PATIENCE, Log, move_writer
 from tests.taps import Addresses, Arp, ArpTap, Towards, mac_of
 
 pytestmark = pytest.mark.sandbox
@@ -21,7 +21,7 @@ def test_a_moved_vip_is_announced_by_its_new_host_and_by_nobody_else(sandbox: Sa
     vip = sandbox.layout.writer_ip
     old, new = (mac_of(sandbox.machine(host)) for host in ("db1", "db2"))
     with ArpTap(sandbox.client) as tap:
-        assert sandbox.ask("move_role writer db2").startswith("OK")
+        move_writer(sandbox, "db2")
 
         def said(packet: Arp) -> bool:
             return packet.mac == new
@@ -49,7 +49,7 @@ def test_a_client_that_knows_the_old_mac_follows_at_once(sandbox: Sandbox) -> No
     vip = sandbox.layout.writer_ip
     with Probe(sandbox, readers=False) as probe:
         assert mac_of(sandbox.machine("db1")) in sandbox.client.run(["ip", "neighbour", "show", vip]).stdout
-        sandbox.ask("move_role writer db2")
+        move_writer(sandbox, "db2")
         probe.wait_move(LIMIT)
         assert mac_of(sandbox.machine("db2")) in sandbox.client.run(["ip", "neighbour", "show", vip]).stdout
 
@@ -61,7 +61,7 @@ def test_nobody_goes_on_talking_to_the_old_host(sandbox: Sandbox) -> None:
     with Towards(sandbox, "client", vip) as towards, Probe(sandbox, readers=False) as probe:
         probe.wait_writes(LIMIT, 100)
         assert set(towards.sent) == {old}
-        sandbox.ask("move_role writer db2")
+        move_writer(sandbox, "db2")
         probe.wait_move(LIMIT)
         probe.wait_writes(LIMIT, 100)
     assert towards.late(old, new) <= UNDER_WAY
