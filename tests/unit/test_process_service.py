@@ -36,11 +36,18 @@ class Daemons:
         done = subprocess.run(
             self.command(behaviour, *options), capture_output=True, text=True, timeout=LIMIT, check=False
         )
-        self.watch(self.angel)
+        self.watch(self.running)
         return done
 
     @property
     def angel(self) -> int:
+        """The pid of what runs; a signal to 0 would go to the tests themselves."""
+        pid = self.running
+        assert pid, f"{self.pid_path} is not there"
+        return pid
+
+    @property
+    def running(self) -> int:
         """The pid of what runs, 0 where nothing does."""
         with suppress(FileNotFoundError):
             return int(self.pid_path.read_text())
@@ -73,7 +80,7 @@ class Daemons:
     def await_over(self) -> None:
         """Wait for the end of what ends by itself: its pid file may be gone before anybody has read it."""
         self.wait_logged(" INFO mmm_testd stopped")
-        self.await_end(self.angel)
+        self.await_end(self.running)
 
     def log(self) -> str:
         return self.log_path.read_text()
@@ -381,7 +388,7 @@ def test_it_starts_with_its_standard_streams_closed(daemons: Daemons) -> None:
     daemons.watch(daemons.angel)
     daemons.worker()
     os.kill(daemons.angel, signal.SIGTERM)
-    daemons.await_end(daemons.angel)
+    daemons.await_end(daemons.running)
 
 
 def test_ignored_signals_of_the_caller_do_not_matter(daemons: Daemons) -> None:
@@ -392,7 +399,7 @@ def test_ignored_signals_of_the_caller_do_not_matter(daemons: Daemons) -> None:
     os.kill(daemons.angel, signal.SIGHUP)
     os.kill(daemons.angel, signal.SIGTERM)
     daemons.await_end(worker)
-    daemons.await_end(daemons.angel)
+    daemons.await_end(daemons.running)
 
 
 @pytest.mark.parametrize("then", ["stopped", "ended"])
