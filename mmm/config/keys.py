@@ -27,9 +27,9 @@ TOP = Section("top", named=False, text="Outside of all sections.", keys=(
         default="soft", choices=("hard", "soft")),
     Key("iptables_block_cmd", "text",
         "Command that keeps new connections out, for `blocking_type soft`. The default uses the host's `mysql_port`.",
-        default="iptables -A INPUT -p tcp --dport 3306 -m state --state NEW -j REJECT"),
+        default="iptables -A INPUT -p tcp --dport 3306 --syn -j REJECT"),
     Key("iptables_unblock_cmd", "text", "Command that lets them in again; its default likewise.",
-        default="iptables -D INPUT -p tcp --dport 3306 -m state --state NEW -j REJECT"),
+        default="iptables -D INPUT -p tcp --dport 3306 --syn -j REJECT"),
     Key("allow_from", "networks",
         "Who may connect to the agents and to the control port, besides the hosts and the monitor that the conf"
         " names: addresses and networks. See docs/security.md."),

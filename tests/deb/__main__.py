@@ -60,7 +60,7 @@ def main(suites: list[str], only: str | None = None) -> None:
 def by_themselves(suite: str, cluster: Cluster, first: Path, later: Path) -> None:
     """Install and use the packages on new machines."""
     cluster.boot()
-    set_up = [installed(first), started, looked_at, shown_on_a_page(first), several]
+    set_up = [installed(first), started, looked_at, shown_on_a_page(first), several, kept_out]
     for step in [*set_up, told, backed_up, watched, killed, without_root, upgraded(later), rebooted, purged]:
         print(f"{suite}: {step.__doc__}", flush=True)
         step(cluster)
@@ -175,6 +175,15 @@ def several(cluster: Cluster) -> None:
     machine.run("systemctl", "enable", "--now", OTHER)
     expect("db1(192.168.101.51)" in machine.run("mmm_control", "@C2", "show"), wanted=True)
     expect(_hosts(cluster), before)
+
+
+def kept_out(cluster: Cluster) -> None:
+    """`blocking_type soft` refuses new clients, and no packet of a session that is open is lost."""
+    machine = cluster.hosts["db1"]
+    (machine.root / "root/blocked.py").write_text((TREE / "tests/deb/blocked.py").read_text())
+    commands = machine.run("sh", "-c", "mmm_agentd --print-conf | sed -n 's/^iptables_[a-z]*_cmd //p'")
+    said = machine.run("python3", "/root/blocked.py", *commands.splitlines())
+    expect(json.loads(said), {"again": 0, "refused": True})
 
 
 def told(cluster: Cluster) -> None:
