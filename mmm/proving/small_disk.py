@@ -19,6 +19,7 @@ _LACKS = 16 << 20
 def put_on(sandbox: Sandbox) -> None:
     """Put the data of the host on a small disk until it is powered off; raises SandboxError."""
     machine, folder = sandbox.machine(HOST), str(Path(DATADIR).parent)
+    sandbox.ask(f"set_offline {HOST}")  # else it may be found away, or back, at any later moment
     machine.run(["/etc/init.d/mysql", "stop"])
     for argv in (
         ["mkdir", "-p", PLACE],
@@ -28,6 +29,7 @@ def put_on(sandbox: Sandbox) -> None:
     ):
         machine.run(argv)
     sandbox.start_server(HOST)
+    sandbox.bring_online(limit=LIMIT, force=False)
     settle(sandbox, LIMIT)
 
 

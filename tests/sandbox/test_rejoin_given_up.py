@@ -101,7 +101,11 @@ def test_a_job_whose_host_was_put_right_otherwise_is_taken_back_and_keeps_nobody
     end_before(cluster, "db3", Step.FREEZE, tmp_path / "out")
     make_equal(cluster)  # as an admin may do by hand, who knows of no job
     jobs = cluster.machine("db3").path("/var/lib/mysql-mmm/jobs")
-    assert cluster.ask("set_online db3").startswith("ERROR: Host 'db3' was being rebuilt")
+    cluster.wait_until(
+        lambda: cluster.refused("db3") == "being_rebuilt",
+        LIMIT,
+        "the monitor knows of the job that was broken off",
+    )
     with pytest.raises(SandboxError, match="db3 has nothing that db1 lacks"):
         rejoin(cluster, "db3", "--dry-run")
     assert list(jobs.glob("*.json"))

@@ -127,6 +127,7 @@ def test_a_worker_that_ends_before_it_is_ready_is_a_start_that_failed(daemons: D
     first, second = started.stderr.splitlines()
     assert first == "mmm_testd: cannot listen, on purpose"
     assert second == f"mmm_testd: ended before it was ready; see {daemons.log_path}"
+    daemons.await_end(daemons.running)  # it is told before the angel has ended
     assert not daemons.pid_path.exists()
     assert "not started" in daemons.log()
 
