@@ -94,8 +94,10 @@ def _rejoin(conf: Cluster, arguments: _Arguments, folder: JobFolder, answer: Ans
         raise CannotError(Status.REFUSED, text, codes=("other_job",))
     if arguments.abort:
         return _abort(place, answer)
-    if opened and not arguments.dry_run and _is_needless(look, opened):
-        return _needless(place, opened, answer)
+    if opened and not arguments.dry_run and (needless := _needless(look, opened)):
+        line = f"job {opened.job} is taken back: {sentence(needless)}"
+        say(line)
+        return _taken_back(place, opened, answer, line)
     if arguments.resume and opened is None:
         raise CannotError(Status.REFUSED, "there is no job to go on with", codes=("no_job",))
     journal = _gone_on_with(look, opened, arguments) if opened else _new(place, arguments)
@@ -160,28 +162,25 @@ def _abort(place: Place, answer: Answer) -> int:
         )
         text = f"job {opened.job} {done}: go on with it"
         raise CannotError(Status.REFUSED, text, codes=("not_revocable",))
-    steps = job.steps_of(place, opened, _copying(place), lose=False)
     if opened.leavable:
+        steps = job.steps_of(place, opened, _copying(place), lose=False)
         answer.give([f"{opened.host}: job {opened.job} is given up, the host stays as it is"], begun=True)
         return leave(steps, place.folder, opened, say)
-    answer.give([f"{opened.host}: job {opened.job} is taken back"], begun=True)
-    return (
-        Status.DONE if take_back(steps, place.folder, opened, say) is Status.TAKEN_BACK else Status.HALF_DONE
-    )
+    return _taken_back(place, opened, answer, f"{opened.host}: job {opened.job} is taken back")
 
 
-def _is_needless(look: Look, opened: Journal) -> bool:
-    """Tell whether the host has come back otherwise since the job was broken off, which had changed nothing yet."""
-    return not _has_changed(opened.again()) and [each.code for each in refusals(look)] == [NOTHING_TO_DO]
+def _needless(look: Look, opened: Journal) -> Refusal | None:
+    """Return that a job has nothing to do any more, which had changed nothing yet: its host has come back otherwise.
+
+    It would be in the way of all that the host is to do, and never gone on with.
+    """
+    found = () if _has_changed(opened.again()) else refusals(look)
+    return found[0] if [each.code for each in found] == [NOTHING_TO_DO] else None
 
 
-def _needless(place: Place, opened: Journal, answer: Answer) -> int:
-    """End a job that would be in the way of all that its host is to do, and never gone on with."""
-    (found,) = refusals(place.look)
-    line = f"job {opened.job} is taken back: {sentence(found)}"
+def _taken_back(place: Place, opened: Journal, answer: Answer, line: str) -> int:
     steps = job.steps_of(place, opened, _copying(place), lose=False)
     answer.give([line], begun=True)
-    say(line)
     done = take_back(steps, place.folder, opened, say) is Status.TAKEN_BACK
     return Status.DONE if done else Status.HALF_DONE
 
