@@ -229,8 +229,8 @@ class Cluster:
     debug: bool = False
     max_kill_retries: int = 10
     blocking_type: Literal["hard", "soft"] = "soft"
-    iptables_block_cmd: str = "iptables -A INPUT -p tcp --dport 3306 --syn -j REJECT"
-    iptables_unblock_cmd: str = "iptables -D INPUT -p tcp --dport 3306 --syn -j REJECT"
+    iptables_block_cmd: str = "iptables -A INPUT -p tcp --dport 3306 -m state --state NEW -j REJECT"
+    iptables_unblock_cmd: str = "iptables -D INPUT -p tcp --dport 3306 -m state --state NEW -j REJECT"
     allow_from: tuple[str, ...] = ()
     """Addresses and networks that may connect besides the cluster's own (rule 10.21)."""
     health_from: tuple[str, ...] = ()

@@ -1,18 +1,16 @@
-"""Keeps new clients out of the server here, by the commands of a conf, beside a session that is open; run there.
-
-    blocked.py BLOCK UNBLOCK
+"""Keeps new clients out of the server here, as the agent does, beside a session that is open; run there.
 
 Prints a JSON object: whether a new client was `refused` meanwhile, and how many packets of the open session had to be
 sent `again`.
 """
 
 import json
-import shlex
 import socket
 import struct
-import subprocess
-import sys
 import time
+
+from mmm.agent.act.blocking import blocked
+from mmm.config.load import load
 
 SERVER = ("127.0.0.1", 3306)
 LIMIT = 10.0
@@ -22,15 +20,12 @@ _UNACKED, _TOTAL_RETRANS = 24, 100
 
 def main() -> None:
     """Do it, and say what came of it."""
-    block, unblock = map(shlex.split, sys.argv[1:])
+    conf = load(None, "AGENT", name="mmm_agent.conf")
     with socket.create_connection(SERVER, LIMIT) as session:
         session.recv(1024)
-        subprocess.run(block, check=True)
-        try:
+        with blocked(conf):
             session.sendall(b"\0")
             again, refused = sent_again(session), is_refused()
-        finally:
-            subprocess.run(unblock, check=True)
     print(json.dumps({"again": again, "refused": refused}))
 
 

@@ -1,11 +1,12 @@
 """`blocking_type soft`: new clients are kept out only while writes are denied, whatever becomes of the agent."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mmm.agent.act.blocking import blocked, let_in
+from mmm.agent.act.blocking import blocked, commands, let_in
 from mmm.config.model import Cluster, Host
 
 
@@ -73,3 +74,23 @@ def test_nobody_is_let_in_who_was_not_kept_out(conf: Cluster, caplog: pytest.Log
     let_in(conf)
     assert caplog.text == ""
     assert list(conf.path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("port", [3306, 3307])
+def test_the_classic_default_goes_by_syn(conf: Cluster, port: int) -> None:
+    rule = f"iptables -{{}} INPUT -p tcp --dport {port} {{}} -j REJECT"
+    by_state = [rule.format(action, "-m state --state NEW") for action in "AD"]
+    default = replace(conf, iptables_block_cmd=by_state[0], iptables_unblock_cmd=by_state[1])
+    assert commands(default) == tuple(rule.format(action, "--syn") for action in "AD")
+
+
+@pytest.mark.parametrize(
+    ("block", "unblock"),
+    [
+        ("iptables -I INPUT -p tcp --dport 3306 -m state --state NEW -j REJECT", "unblock"),
+        ("iptables -A INPUT -p tcp --dport 3306 -m state --state NEW -j REJECT", "unblock"),
+        ("nft -f block", "iptables -D INPUT -p tcp --dport 3306 -m state --state NEW -j REJECT"),
+    ],
+)
+def test_what_an_admin_wrote_is_run_as_it_is(conf: Cluster, block: str, unblock: str) -> None:
+    assert commands(replace(conf, iptables_block_cmd=block, iptables_unblock_cmd=unblock)) == (block, unblock)

@@ -5,6 +5,7 @@ monitor, and slaves. So a file below /run says that it may stand, and the next a
 """
 
 import logging
+import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from mmm.process.child import run
 
 COMMAND_LIMIT = 5.0
 """Seconds that iptables_block_cmd and iptables_unblock_cmd may take."""
+_BY_STATE, _BY_SYN = "-m state --state NEW", "--syn"
+_DEFAULT = re.compile(rf"iptables -A INPUT -p tcp --dport \d+ {_BY_STATE} -j REJECT")
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +29,7 @@ def can_block(conf: Cluster) -> bool:
     """Tell whether `blocking_type soft` is wanted and can be had; says once what is missing for it."""
     if conf.blocking_type != "soft":
         return False
-    for key, command in (
-        ("iptables_block_cmd", conf.iptables_block_cmd),
-        ("iptables_unblock_cmd", conf.iptables_unblock_cmd),
-    ):
+    for key, command in zip(("iptables_block_cmd", "iptables_unblock_cmd"), commands(conf), strict=True):
         if not _can_run(command):
             log.warning(
                 "blocking_type soft: %s (%r) cannot be run, so writes are denied as with hard:"
@@ -39,6 +39,19 @@ def can_block(conf: Cluster) -> bool:
             )
             return False
     return True
+
+
+def commands(conf: Cluster) -> tuple[str, str]:
+    """Return what keeps new clients out and what lets them in: by SYN where the conf has the default of the classic.
+
+    With its rule the kernel begins to track connections, and takes the next packet of each session that is open for a
+    new one: the rule rejects it, and the client and the agent wait until they send it again, 0.2 s. So it is on every
+    host where nothing else tracks connections.
+    """
+    block, unblock = conf.iptables_block_cmd, conf.iptables_unblock_cmd
+    if _DEFAULT.fullmatch(block) and unblock == block.replace(" -A ", " -D "):
+        return block.replace(_BY_STATE, _BY_SYN), unblock.replace(_BY_STATE, _BY_SYN)
+    return block, unblock
 
 
 def _can_run(command: str) -> bool:
@@ -53,13 +66,13 @@ def _can_run(command: str) -> bool:
 def blocked(conf: Cluster) -> Iterator[None]:
     """Keep new clients out meanwhile. A command that fails is logged, for denying writes must go on."""
     let_in(conf)
-    mark = _mark(conf)
+    mark, (block, unblock) = _mark(conf), commands(conf)
     _warn_of("noting that clients are kept out", lambda: promise_file.store(mark, promise_file.boot()))
-    _warn_of("iptables_block_cmd", lambda: _run(conf.iptables_block_cmd))
+    _warn_of("iptables_block_cmd", lambda: _run(block))
     try:
         yield
     finally:
-        if _warn_of("iptables_unblock_cmd", lambda: _run(conf.iptables_unblock_cmd)):
+        if _warn_of("iptables_unblock_cmd", lambda: _run(unblock)):
             _forget(mark)
 
 
@@ -73,7 +86,7 @@ def let_in(conf: Cluster) -> None:
         log.warning(
             "new clients are still kept out since an earlier change was broken off: letting them in again"
         )
-        _warn_of("iptables_unblock_cmd", lambda: _run(conf.iptables_unblock_cmd))
+        _warn_of("iptables_unblock_cmd", lambda: _run(commands(conf)[1]))
     _forget(mark)
 
 
