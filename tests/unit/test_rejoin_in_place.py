@@ -317,7 +317,7 @@ def test_no_server_starts_on_half_of_the_data_and_the_same_job_goes_on(
     opened = in_the_middle(pair, monkeypatch, where, inside(pair) if place == "inside" else permitted(pair))
     if pair.datadir.exists():
         pair.control.start()
-        wait(lambda: not pair.control.is_there())
+        wait(lambda: not pair.control.processes())
         with pytest.raises(MysqlError):
             pair.db1.connect()
 

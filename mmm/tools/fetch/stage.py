@@ -22,10 +22,10 @@ from mmm.network.socket_table import listening_sockets
 from mmm.process.socket_owner import UnknownOwnerError, hold_owner
 from mmm.process.started_as import started_as
 from mmm.tools.fetch import copied_events
+from mmm.tools.fetch.files import SERVERS
 from mmm.tools.fetch.private import Private, running
 from mmm.tools.fetch.values import Cause, Failed, FailedError
 
-_NAMES = ("mariadbd", "mysqld")
 _PATH = "/usr/sbin:/usr/local/sbin:/usr/libexec:/usr/bin:/usr/local/bin:/usr/local/mysql/bin"
 
 
@@ -69,10 +69,10 @@ def server_of(host: Host) -> tuple[str, ...]:
 
 
 def _installed(host: Host) -> tuple[str, ...]:
-    found = next((at for name in _NAMES if (at := shutil.which(name, path=_PATH))), None)
+    found = next((at for name in SERVERS if (at := shutil.which(name, path=_PATH))), None)
     if found is None:
         raise FailedError(
-            Cause.START, f"no server runs on {host.name}, and there is no {' or '.join(_NAMES)} in {_PATH}"
+            Cause.START, f"no server runs on {host.name}, and there is no {' or '.join(SERVERS)} in {_PATH}"
         )
     own = (
         [f"--defaults-file={host.mysql_cnf}"] if Path(host.mysql_cnf).is_file() else []

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mmm.config.model import Host
 from mmm.process.file_owner import holders, works_in
-from mmm.tools.fetch.files import FIRST_FILE
+from mmm.tools.fetch.files import FIRST_FILE, SERVERS
 
 STOP_LIMIT = 300.0
 """Seconds that a server may take to write down what it has in memory."""
@@ -38,15 +38,12 @@ class ServerControl:
     datadir: Path
 
     def processes(self) -> tuple[int, ...]:
-        """Return the processes that have the data open."""
-        return holders(self.datadir / FIRST_FILE)
-
-    def is_there(self) -> bool:
-        """Tell whether a server works there, also one that has not opened its data yet."""
-        return bool(works_in(self.datadir))
+        """Return the processes that have the data open, and a server that is about to open them."""
+        starting = filter(_is_server, works_in(self.datadir))
+        return tuple(sorted({*holders(self.datadir / FIRST_FILE), *starting}))
 
     def stop(self, limit: float = STOP_LIMIT) -> None:
-        """Stop the server; returns once no process has its data open. Raises ControlError."""
+        """Stop the server, also one that is starting; returns once no process has its data. Raises ControlError."""
         deadline = time.monotonic() + limit
         if not self.processes():
             return
@@ -54,7 +51,7 @@ class ServerControl:
         while left := self.processes():
             if time.monotonic() > deadline:
                 raise ControlError(
-                    f"process {left[0]} still has the data open {limit:g} s after `{self._said('stop')}`"
+                    f"process {left[0]} still has the data {limit:g} s after `{self._said('stop')}`"
                 )
             time.sleep(_NAP)
 
@@ -102,6 +99,14 @@ def find(host: Host, datadir: Path, pids: Sequence[int]) -> ServerControl:
     raise ControlError(
         f"nothing is found that starts the server: name its init script as mysql_rcscript of host {host.name}"
     )
+
+
+def _is_server(pid: int) -> bool:
+    """Tell whether the process is a server: an admin's shell may work in the data folder, too."""
+    try:
+        return Path(f"/proc/{pid}/exe").readlink().name.startswith(SERVERS)
+    except OSError:
+        return False
 
 
 def _unit_of(pid: int) -> str:

@@ -276,7 +276,7 @@ class Steps:
                 if error.kind is ErrorKind.DENIED:  # no waiting mends that
                     raise StepError(f"the server of {name} turns the tools away: {error.text}") from error
                 now = time.monotonic()
-                there = now if self._means.control.is_there() else there
+                there = now if self._means.control.processes() else there
                 if now - there > gone_limit:
                     text = f"the server of {name} has ended again after its start: look at its error log"
                     raise StepError(text) from error
