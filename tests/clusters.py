@@ -286,3 +286,9 @@ def shown(sandbox: Sandbox) -> str:
 def bound(sandbox: Sandbox, host: str) -> frozenset[str]:
     """Return the VIPs of the cluster that are bound on a host."""
     return bound_addresses(sandbox.machine(host)) & {vip.ip for vip in sandbox.layout.cluster.vips}
+
+
+def lives_for_good(sandbox: Sandbox, host: str) -> bool:
+    """Tell whether the writer's VIP is bound there without a lifetime."""
+    shown = sandbox.machine(host).run(["ip", "-o", "address", "show", "to", sandbox.layout.writer_ip]).stdout
+    return "valid_lft forever" in shown

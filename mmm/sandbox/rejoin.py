@@ -39,22 +39,42 @@ def rebuild(sandbox: Sandbox, host: str, program: str, *options: str) -> str:
 def diverge(sandbox: Sandbox, host: str, number: int) -> None:
     """Give the host so many transactions that nobody else has, and wait until the monitor has it out of use.
 
-    A master is cut off meanwhile, for the others would get them from it. Raises SandboxError, SqlError.
+    A master is cut off as the writer: from one that has not got the role the writer would get them once it is back.
+    Raises SandboxError, SqlError.
     """
     rows = [f"INSERT INTO {TICK_TABLE} () VALUES ()"] * number  # noqa: S608
     if host not in sandbox.layout.masters:
         sql.execute(sandbox.machine(host), [*_writable(sandbox), *rows])
         return
+    make_writer(sandbox, host)
     inject(sandbox, "cut", host)
     try:
         sandbox.wait_until(
-            lambda: sandbox.writer() not in {None, host}, LIMIT, "another host has the writer's role"
+            lambda: sandbox.writer() not in {None, host},
+            LIMIT + _blocked(sandbox),
+            "another host has the writer's role",
         )
         sandbox.wait_states(LIMIT, **{host: "HARD_OFFLINE"})
         sql.execute(sandbox.machine(host), [*_writable(sandbox), *rows])
     finally:
         undo(sandbox, "cut", host)
     sandbox.wait_until(lambda: sandbox.states().get(host) in _OUT, LIMIT, f"{host} is back, and not in use")
+
+
+def make_writer(sandbox: Sandbox, host: str) -> None:
+    """Have the host get the writer's role; raises SandboxError where something speaks against that throughout."""
+    move = f"move_role {sandbox.layout.cluster.active_master_role} {host}"
+    sandbox.wait_until(
+        lambda: sandbox.writer() == host or sandbox.ask(move, limit=LIMIT).startswith("OK"),
+        LIMIT,
+        f"nothing speaks against {host} as the writer",
+    )
+
+
+def _blocked(sandbox: Sandbox) -> float:
+    """Return the seconds for which a failover may be blocked by an earlier one."""
+    monitor = sandbox.layout.cluster.monitor
+    return monitor.failover_block if monitor else 0.0
 
 
 def _writable(sandbox: Sandbox) -> list[str]:

@@ -19,6 +19,7 @@ from tests.clusters import (
     Kept,
     bound,
     kept,
+    lives_for_good,
     log,
     monitor_away,
     monitor_log,
@@ -190,6 +191,9 @@ def test_passive_mode_says_so_and_why(cluster: Sandbox) -> None:
 
 def test_in_passive_mode_a_dead_host_is_seen_and_nothing_is_done(cluster: Sandbox) -> None:
     ok(cluster, "set_passive")
+    cluster.wait_until(
+        lambda: lives_for_good(cluster, "db1"), LIMIT, "the last order says that nobody renews the lease"
+    )
     with Traffic(cluster, cluster.layout.monitor) as traffic:
         inject(cluster, "cut", "db1")
         cluster.wait_states(LIMIT, db1="HARD_OFFLINE")

@@ -14,7 +14,7 @@ from mmm.sandbox.trouble.faults import daemon_processes, heal, inject
 from mmm.sandbox.trouble.paused import pause, wake
 from mmm.sandbox.witness.health import settle
 from mmm.sandbox.witness.probe_run import Probe
-from tests.clusters import Kept, health, kept
+from tests.clusters import Kept, health, kept, lives_for_good
 from tests.scenarios import LIMIT, PATIENCE, Log, Patient, move_writer, refuses_writes, wait_back, writable
 from tests.taps import Addresses
 
@@ -143,12 +143,6 @@ def test_clients_of_a_frozen_server_are_reset_when_its_lease_is_over(leased: San
             known.recv(1)
     heal(leased)
     settle(leased)
-
-
-def lives_for_good(sandbox: Sandbox, host: str) -> bool:
-    """Tell whether the writer's VIP is bound there without a lifetime."""
-    shown = sandbox.machine(host).run(["ip", "-o", "address", "show", "to", sandbox.layout.writer_ip]).stdout
-    return "valid_lft forever" in shown
 
 
 def test_an_agent_that_is_stopped_in_order_leaves_the_vip_once_the_monitor_knows(leased: Sandbox) -> None:

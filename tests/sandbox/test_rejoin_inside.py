@@ -15,7 +15,7 @@ from mmm.sandbox.machines.servers import DATADIR
 from mmm.sandbox.rejoin import diverge, rejoin
 from mmm.sandbox.witness.health import catch_up, settle
 from tests.clusters import kept
-from tests.scenarios import LIMIT, move_writer
+from tests.scenarios import LIMIT
 
 pytestmark = pytest.mark.sandbox
 
@@ -71,7 +71,6 @@ def test_a_copy_in_the_data_folder_takes_its_place_and_nothing_sees_the_old_data
     settle(cluster)
     databases = [row["Database"] for row in cluster.sql("db1", "SHOW DATABASES")]
     assert not [name for name in databases if "mmm" in str(name)]
-    move_writer(cluster, "db1")
     rebuilt(cluster, "db2", "db1")
     datadir = cluster.machine("db2").path(DATADIR)
     (old,) = (entry for entry in datadir.iterdir() if ".mmm-" in entry.name)
