@@ -37,8 +37,6 @@ from mmm.tools.rejoin.journal import COPYING, IN_PLACE, ORDER, Step
 from mmm.wire.rejoin import CLONE
 
 _TRANSACTIONS = 2
-_TRIES = 10
-"""Runs of the command."""
 _SHORT = 3.0
 """Seconds for which the host is cut off, or stands still, and the tool may well go on as if nothing had been."""
 _LONG = RECONNECT_LIMIT + 30.0
@@ -316,18 +314,26 @@ def _out_of_use(sandbox: Sandbox) -> bool:
 
 def _to_the_end(trial: Trial) -> tuple[int, list[str]]:
     """Run the same command until it has nothing left to do; returns how often, and what must not be."""
-    for runs in range(1, _TRIES + 1):
+    refusals: list[str] = []
+
+    def is_back() -> bool:
         if not surplus_left(trial.sandbox) and not _open_job(trial):
-            return runs, []
+            return True
         trial.sandbox.wait_until(
             lambda: knows_writer(trial.sandbox, HOST), LIMIT, f"the agent of {HOST} knows the active master"
         )
         done = trial.again()
-        if done.returncode == 0:
-            return runs + 1, []
-        if trial.has_data:
+        refusals.append(" ".join(done.stderr.split()) if done.returncode else "")
+        if done.returncode and trial.has_data:
             heal(trial.sandbox)  # an admin mends what it says
-    return _TRIES, [f"not back after {_TRIES} runs: {' '.join(done.stderr.split())}"]
+        return not done.returncode
+
+    try:
+        trial.sandbox.wait_until(is_back, LIMIT, f"{HOST} is back")
+    except NotInTimeError as error:
+        said = [str(error).splitlines()[0], *dict.fromkeys(refusals)]
+        return len(refusals) + 1, [f"{len(refusals)} more runs: {' / '.join(said)}"]
+    return len(refusals) + 1, []
 
 
 def surplus_left(sandbox: Sandbox) -> bool:
