@@ -131,7 +131,19 @@ def test_the_holder_that_could_not_be_asked_either_is_not_told_to_give_up_what_i
     assert "db1" not in [order.host for order in orders]
     after, told = granted(after, NOW + 3.5)
     assert told == ["db1"]
-    assert not after.hosts["db1"].agent.unasked
+    assert not after.hosts["db1"].agent.may_be_taking
+
+
+def test_who_is_at_the_order_that_gives_it_the_role_is_not_told_to_give_it_up_either() -> None:
+    """The monitor died behind that order. What the file does not have yet the other master may have got as well."""
+    lost = Found(Stored("HARD_OFFLINE"), Status("HARD_OFFLINE", (), "db2"), WITHOUT, 500.0)
+    taking = Found(TO_NOBODY, Status("ONLINE", (WRITER,), "db2"), WITHOUT, 500.0)
+    before = started({"db1": lost, "db2": taking})
+    assert before.owner[WRITER] == "db2"
+    after, orders = rest(before, NOW + 0.1, deaf=("db1",))
+    assert "db2" not in [order.host for order in orders]
+    after, orders = rest(after, NOW + 3.5)
+    assert {order.status.vips for order in orders if order.host == "db2"} == {(WRITER,)}
 
 
 def test_it_is_told_all_the_rest_where_the_other_one_has_the_role_for_good() -> None:

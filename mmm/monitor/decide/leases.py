@@ -81,11 +81,12 @@ def is_awaited(world: World, name: str, status: Status, now: float) -> bool:
 def is_left_alone(world: World, name: str, status: Status) -> bool:
     """Tell whether a host is told nothing for now: an order with that status would take the active master role from it.
 
-    By what is on record it is to have the role, and may well have it. But it did not say so when the monitor started,
-    and another one that did not may have it too. Until the lease of that one is over this one goes on by promises.
+    By what is on record, or by its own word, it is to have the role, and may well have it. But it was not bound there
+    when the monitor started, and another one may have it too. Until that one has said that it has not, or its lease is
+    over, this one goes on by promises.
     """
     link = world.hosts[name].agent
-    if not link.unasked:
+    if not link.may_be_taking:
         return False
     owed = world.master_vips & world.vips_of(name) & link.may_hold - frozenset(status.vips)
     others = {other for vip in owed for other in world.holders(vip)} - {name}

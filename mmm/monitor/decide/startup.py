@@ -141,7 +141,7 @@ def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: f
             given=found_leases.given(conf, found, may_hold, now),
             granted_before=found.stored.length if found.stored else 0.0,
             found=frozenset(found.system.vips if found.system else ()) & frozenset(conf.vips) - found.foreign,
-            unasked=not found.asked,
+            may_be_taking=not found.asked or _is_taking(conf, found),
             failure=Silence("", None, unreachable=True) if silent else None,
             kill=Kill(spared=not left),
         ),
@@ -150,6 +150,11 @@ def _host(conf: Cluster, found: Found, checks: Mapping[str, CheckStatus], now: f
         job=found.job,
         why=AtStart("start", {"holds": None}),
     )
+
+
+def _is_taking(conf: Cluster, found: Found) -> bool:
+    """Tell whether its agent was told to have the active master role, and has not bound it yet."""
+    return any(agent and not bound for _, agent, bound in map(found.claims, conf.master_vips))
 
 
 def _was_lost(found: Found) -> bool:

@@ -195,8 +195,9 @@ class AgentLink:
     """Those of which nobody tells: it could not be asked at the start, and might have got them off the record."""
     found: frozenset[Vip] = frozenset()
     """VIPs that were seen bound there at the start; it has not been ordered anything since."""
-    unasked: bool = False
-    """It did not say at the start what it has, and has confirmed nothing since."""
+    may_be_taking: bool = False
+    """At the start it did not say what it has, or was at the order that gives it the active master role; it has
+    confirmed nothing since."""
     clear: bool = True
     """CLEAR_BAD_ROLES is owed to it: it may hold VIPs that it does not know of."""
     orders: Orders = Orders()
