@@ -183,15 +183,26 @@ def test_a_dead_daemon_with_its_pid_file(init: Init) -> None:
 
 
 def test_a_worker_that_has_not_ended_yet_with_its_angel_is_no_daemon(init: Init) -> None:
+    angel = orphaned_for_a_moment(init)
+    assert init.run("start").returncode == 0
+    assert init.pid() != angel
+    assert len(init.family()) == 2
+
+
+def test_nothing_is_left_of_a_daemon_whose_worker_was_stopped_after_it(init: Init) -> None:
+    orphaned_for_a_moment(init)
+    assert init.run("stop").returncode == 0
+    assert init.status() == 3
+
+
+def orphaned_for_a_moment(init: Init) -> int:
+    """Have the angel killed and its worker go on until half a second later; returns the pid that was the angel's."""
     init.run("start")
     angel, worker = init.family()
     os.kill(worker, signal.SIGSTOP)
     os.kill(angel, signal.SIGKILL)
-    going_on = threading.Timer(0.5, os.kill, (worker, signal.SIGCONT))
-    going_on.start()
-    assert init.run("start").returncode == 0
-    assert init.pid() != angel
-    assert len(init.family()) == 2
+    threading.Timer(0.5, os.kill, (worker, signal.SIGCONT)).start()
+    return angel
 
 
 def test_a_pid_file_of_something_else_is_no_daemon(init: Init) -> None:
