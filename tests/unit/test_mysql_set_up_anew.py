@@ -117,9 +117,28 @@ def test_mysql_does_not_go_on_where_the_standby_has_purged_what_the_writer_lacks
             standby.purge_logs()
             start_replica(there)
             wait_until_lacking_log(there)
-            assert "does not have the log that is asked for any more" in go_on_after_rebuild(there, here, 0.1)
+            assert ":2 any more, which this server lacks" in go_on_after_rebuild(there, here, 0.1)
             assert (status := replica_status(there)) is not None
             assert status.source_lacks_log
         assert rows_of(writer) == ["old"]
+    finally:
+        pool.stop()
+
+
+def test_mysql_asks_again_where_the_log_was_begun_anew_while_it_was_read(tmp_path: Path) -> None:
+    """Its session was in a file that is no more, with none after it: the server calls that a lacking log, too."""
+    pool = Servers(tmp_path, kind("mysql:9.7"))
+    try:
+        standby, writer = masters(pool)
+        standby.run("FLUSH BINARY LOGS")
+        insert(standby, "old")
+        catch_up(writer, standby)
+        with agent(writer) as there, agent(standby) as here:
+            set_up_anew(standby, writer)
+            wait_until_lacking_log(there)
+            assert go_on_after_rebuild(there, here, LONG) == ""
+            insert(standby, "back")
+            catch_up(writer, standby)
+        assert rows_of(standby) == rows_of(writer) == ["back", "old"]
     finally:
         pool.stop()

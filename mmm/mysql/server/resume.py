@@ -1,20 +1,22 @@
-"""Where a MariaDB master goes on in a source whose data were copied from it (rule 10.1).
+"""Where a master goes on in a source whose data were copied from it (rule 10.1).
 
 MariaDB goes on after gtid_slave_pos, the last transaction it got from others. A source that was set up anew from this
 very server has a new binary log, which need not have that one: error 1236. What this server wrote itself after it is in
 gtid_current_pos. To go on from there skips nothing where the source has that, and had nothing that is not here.
 
-MySQL needs none of this: it asks by auto-position for what is not among all the transactions that it has.
+MySQL asks by auto-position for what is not among all the transactions that it has. It needs nothing but to ask again
+where the log was begun anew while it read it, which is the same error.
 """
 
 import time
 
-from mmm.gtid import mariadb
+from mmm.gtid import mariadb, mysql
 from mmm.mysql.server.await_applied import Caught, wait_applied
 from mmm.mysql.server.change_source import heartbeat, rename_source
 from mmm.mysql.server.replica_status import ReplicaStatus
 from mmm.mysql.server.replication import (
     binlog_position,
+    executed,
     history,
     replica_status,
     start_replica,
@@ -51,13 +53,15 @@ def go_on_after_rebuild(replica: Connection, source: Connection, limit: float) -
 
     Only where GTIDs prove that this skips nothing: all that was received is applied, and the source has no transaction
     that is not here. By GTID the replica goes on after its own last transaction, which must be in the source's log; by
-    file and position at the end of that log. Each wait takes at most `limit` seconds. Returns why not, empty when it is
-    done or nothing is to be done. Raises MysqlError.
+    file and position at the end of that log. A MySQL replica asks again where a log has all that it lacks. Each wait
+    takes at most `limit` seconds. Returns why not, empty when it is done or nothing is to be done. Raises MysqlError.
     """
     status = replica_status(replica)
     if status is None or status.detached or not status.source_lacks_log:
         return ""
     name = source.address.ip
+    if not (replica.flavour.mariadb or source.flavour.mariadb) and status.uses_gtid:
+        return _ask_again(replica, status, source)
     if not (replica.flavour.mariadb and source.flavour.mariadb):
         return f"{name} does not have the log that is asked for any more, and no other place is proved to be right"
     if wait_applied(replica, limit) is not Caught.REACHED:
@@ -65,6 +69,22 @@ def go_on_after_rebuild(replica: Connection, source: Connection, limit: float) -
     if status.uses_gtid:
         return _go_on_after_own(replica, status, source, limit)
     return _go_on_at_the_end(replica, status, source)
+
+
+def _ask_again(replica: Connection, status: ReplicaStatus, source: Connection) -> str:
+    """Have MySQL ask for what it lacks of all; by no more than one question, for that is about another file then."""
+    name, file = source.address.ip, status.read.file
+    purged = mysql.parse(str(source.ask(only("SELECT @@global.gtid_purged AS purged"))[0]["purged"] or ""))
+    has = executed(replica)
+    if not isinstance(has, mysql.GtidSet) or (lost := purged.minus(has)):
+        return f"{name} does not have the log of {lost or 'anything'} any more, which this server lacks"
+    if any(str(log["Log_name"]) == file for log in source.ask(only("SHOW BINARY LOGS"))):
+        return (
+            f"{name} has all that is asked for, and the log {file}, but does not send it: {status.last_error}"
+        )
+    stop_replica(replica)
+    start_replica(replica, status.channel)
+    return ""
 
 
 def _go_on_after_own(replica: Connection, status: ReplicaStatus, source: Connection, limit: float) -> str:
