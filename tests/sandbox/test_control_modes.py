@@ -190,10 +190,7 @@ def test_passive_mode_says_so_and_why(cluster: Sandbox) -> None:
 
 
 def test_in_passive_mode_a_dead_host_is_seen_and_nothing_is_done(cluster: Sandbox) -> None:
-    ok(cluster, "set_passive")
-    cluster.wait_until(
-        lambda: lives_for_good(cluster, "db1"), LIMIT, "the last order says that nobody renews the lease"
-    )
+    set_passive(cluster)
     with Traffic(cluster, cluster.layout.monitor) as traffic:
         inject(cluster, "cut", "db1")
         cluster.wait_states(LIMIT, db1="HARD_OFFLINE")
@@ -208,6 +205,12 @@ def test_in_passive_mode_a_dead_host_is_seen_and_nothing_is_done(cluster: Sandbo
     heal(cluster)
     cluster.wait_until(lambda: cluster.states()["db1"] != "HARD_OFFLINE", LIMIT, "db1 is seen again")
     ok(cluster, "set_active")
+
+
+def set_passive(sandbox: Sandbox) -> None:
+    """Switch into passive mode and wait for its only order: db1, the writer, keeps its VIP with nobody to renew it."""
+    ok(sandbox, "set_passive")
+    sandbox.wait_until(lambda: lives_for_good(sandbox, "db1"), LIMIT, "the lease of db1 has no end")
 
 
 def held(sandbox: Sandbox, host: str) -> str:
@@ -227,7 +230,7 @@ def test_active_mode_after_passive_takes_roles_from_hosts_that_died_meanwhile(cl
 
 def test_set_ip_counts_when_passive_mode_ends(cluster: Sandbox) -> None:
     ok(cluster, "set_manual")  # so that the preferred host does not take the role back at once
-    ok(cluster, "set_passive")
+    set_passive(cluster)
     with Traffic(cluster, cluster.layout.monitor) as traffic:
         assert ok(cluster, "set_ip", WRITER, "db2").startswith(
             f"OK: Set role 'writer({WRITER})' to host 'db2'."
