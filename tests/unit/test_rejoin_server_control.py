@@ -31,7 +31,15 @@ def test_a_server_that_has_not_opened_its_data_yet_has_them_all_the_same(tmp_pat
     assert ServerControl((), datadir).processes() == ()
 
 
-def test_a_shell_of_an_admin_in_the_data_folder_is_no_server(tmp_path: Path) -> None:
+def test_so_has_one_whose_program_was_removed_since(tmp_path: Path) -> None:
     (datadir := tmp_path / "data").mkdir()
-    with working_in(datadir, tmp_path / "bash"):
+    with working_in(datadir, tmp_path / "mariadbd") as pid:
+        (tmp_path / "mariadbd").unlink()
+        assert ServerControl((), datadir).processes() == (pid,)
+
+
+@pytest.mark.parametrize("name", ["bash", "mysqldump"])
+def test_what_an_admin_runs_in_the_data_folder_is_no_server(tmp_path: Path, name: str) -> None:
+    (datadir := tmp_path / "data").mkdir()
+    with working_in(datadir, tmp_path / name):
         assert ServerControl((), datadir).processes() == ()

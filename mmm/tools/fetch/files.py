@@ -16,7 +16,7 @@ BETWEEN = 1.0
 FIRST_FILE = "ibdata1"
 """The file that InnoDB has wherever there are data, and open while a server runs on them."""
 SERVERS = ("mariadbd", "mysqld")
-"""The names of the servers' programs; those that are made for debugging begin with them."""
+"""The names of the servers' programs."""
 FILE, FOLDER = 0o660, 0o700
 """Modes of the servers' own files and folders, by their UMASK and UMASK_DIR."""
 _PASSED = 0o711

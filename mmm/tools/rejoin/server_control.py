@@ -102,11 +102,15 @@ def find(host: Host, datadir: Path, pids: Sequence[int]) -> ServerControl:
 
 
 def _is_server(pid: int) -> bool:
-    """Tell whether the process is a server: an admin's shell may work in the data folder, too."""
+    """Tell whether the process is a server: an admin's shell or mysqldump may work in the data folder, too.
+
+    An upgrade may have removed the program since it was started.
+    """
     try:
-        return Path(f"/proc/{pid}/exe").readlink().name.startswith(SERVERS)
+        name = Path(f"/proc/{pid}/exe").readlink().name
     except OSError:
         return False
+    return name.removesuffix(" (deleted)").removesuffix("-debug") in SERVERS
 
 
 def _unit_of(pid: int) -> str:
