@@ -105,11 +105,8 @@ def test_the_active_master_follows_the_standby_again(
     sandbox.sql("db1", "START SLAVE")
     sandbox.bring_online(limit=LIMIT, force=False)
     sandbox.wait_states(LIMIT, **ALL_ONLINE)
-    if set_up is not by_rejoin:  # which has the log begin where db1 asks for it
-        # Where db2 was down for long enough, db1 was detached from it meanwhile, and attached again.
-        log.wait(
-            "(go on in the log of db2: db1: goes on|attach to the source: db1: replicates from it again)"
-        )
+    # Where db2 was down for long enough, db1 was detached from it meanwhile, and attached again.
+    log.wait("(go on in the log of db2: db1: goes on|attach to the source: db1: replicates from it again)")
     sandbox.wait_until(lambda: replicates(sandbox, "db1"), LIMIT, "db1 replicates from db2 again")
     move(sandbox, "db2")
     sandbox.sql("db2", "INSERT INTO sandbox.notes VALUES ('back')")
